@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "common/adapt/adapt_lws.h"
+
+#include <libwebsockets.h>
+#include <unistd.h>
+
+#include "common/base/b64.h"
+#include "common/base/mem.h"
+#include "common/log/log.h"
+#include "common/sio/eio.h"
+
+#define CLOSE_WAIT_SECONDS 2
+#define SERVICE_BUFFER_BYTES 65536
+#define WRITE_CUT_BYTES (256u << 10)
+
+struct ws_host {
+	struct svc *svc;
+	const struct ws_handlers *handlers;
+	size_t max_message_bytes;
+	struct lws_context *context;
+	struct lws_vhost *vhost;
+	void *loops[1];
+};
+
+struct ws_conn {
+	struct ws_host *host;
+	struct lws *wsi;
+	void *user;
+	struct buf part;     /* pieces of a message that is not complete; no memory between messages */
+	bool established;
+	bool closing;        /* the handlers get no message any more */
+	bool wants_writable;
+};
+
+static void log_line(int level, const char *line)
+{
+	struct str text = str_trim(str_of(line));
+
+	if (level & (LLL_ERR | LLL_WARN))
+		log_warn("websocket", "library says", KV_STR("text", text));
+}
+
+/* End without a word: from any place of the loop. */
+static void kill_conn(struct ws_conn *conn)
+{
+	conn->closing = true;
+	lws_set_timeout(conn->wsi, PENDING_TIMEOUT_USER_REASON_BASE, LWS_TO_KILL_ASYNC);
+}
+
+static void receive_whole(struct ws_conn *conn, struct str data, bool binary)
+{
+	if (data.n > conn->host->max_message_bytes)
+		ws_close(conn, 1009, "message too big");
+	else
+		conn->host->handlers->message(conn->user, data, binary);
+}
+
+static void receive_piece(struct ws_conn *conn, struct str data, bool binary, bool last)
+{
+	if (conn->part.n + data.n > conn->host->max_message_bytes) {
+		buf_fini(&conn->part);
+		ws_close(conn, 1009, "message too big");
+		return;
+	}
+	buf_add(&conn->part, data);
+	if (conn->part.failed) {
+		buf_fini(&conn->part);
+		ws_close(conn, 1011, "out of memory");
+		return;
+	}
+	if (last) {
+		struct buf whole = conn->part;
+
+		buf_init(&conn->part, conn->host->max_message_bytes);
+		conn->host->handlers->message(conn->user, buf_str(&whole), binary);
+		buf_fini(&whole);
+	}
+}
+
+static void on_receive(struct ws_conn *conn, struct lws *wsi, void *in, size_t n)
+{
+	struct str data = str_make(in, n);
+	bool binary = lws_frame_is_binary(wsi) != 0;
+	bool last = lws_is_final_fragment(wsi) && lws_remaining_packet_payload(wsi) == 0;
+
+	if (conn->closing)
+		return;
+	if (lws_is_first_fragment(wsi) && last && conn->part.n == 0)
+		receive_whole(conn, data, binary);
+	else
+		receive_piece(conn, data, binary, last);
+}
+
+static void on_writable(struct ws_conn *conn)
+{
+	if (!conn->wants_writable || conn->closing)
+		return;
+	if (lws_partial_buffered(conn->wsi)) {
+		lws_callback_on_writable(conn->wsi);
+		return;
+	}
+	conn->wants_writable = false;
+	conn->host->handlers->writable(conn->user);
+}
+
+static void on_destroy(struct ws_conn *conn)
+{
+	lws_set_opaque_user_data(conn->wsi, NULL);
+	conn->closing = true;
+	conn->wsi = NULL;
+	buf_fini(&conn->part);
+	conn->host->handlers->closed(conn->user);
+	mem_free(conn);
+}
+
+static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *session, void *in, size_t n)
+{
+	struct ws_conn *conn = wsi ? lws_get_opaque_user_data(wsi) : NULL;
+
+	(void)session;
+	switch (reason) {
+	case LWS_CALLBACK_HTTP_CONFIRM_UPGRADE:
+		/* Nothing else ever gets here (see ws_adopt), and `in` may dangle (libs.md 1.6). */
+		return lws_hdr_total_length(wsi, WSI_TOKEN_UPGRADE) <= 0 ? -1 : 0;
+	case LWS_CALLBACK_HTTP:
+		return -1;
+	default:
+		break;
+	}
+	if (!conn)
+		return 0;
+	switch (reason) {
+	case LWS_CALLBACK_ESTABLISHED:
+		conn->established = true;
+		if (!conn->closing)
+			conn->host->handlers->open(conn->user);
+		break;
+	case LWS_CALLBACK_RECEIVE:
+		on_receive(conn, wsi, in, n);
+		break;
+	case LWS_CALLBACK_SERVER_WRITEABLE:
+		on_writable(conn);
+		break;
+	case LWS_CALLBACK_WSI_DESTROY:
+		on_destroy(conn);
+		break;
+	default:
+		break;
+	}
+	return 0;
+}
+
+static const struct lws_protocols protocols[] = {
+	{ "roomwire", on_event, 0, 0, 0, NULL, WRITE_CUT_BYTES },
+	{ NULL, NULL, 0, 0, 0, NULL, 0 },
+};
+
+int ws_host_open(struct svc *svc, const struct ws_handlers *handlers, size_t max_message_bytes, struct ws_host **host)
+{
+	struct lws_context_creation_info info;
+	struct ws_host *h = mem_need(sizeof(*h));
+
+	h->svc = svc;
+	h->handlers = handlers;
+	h->max_message_bytes = max_message_bytes;
+	h->loops[0] = svc->loop;
+	memset(&info, 0, sizeof(info));
+	lws_set_log_level(LLL_ERR | LLL_WARN, log_line);
+	info.options = LWS_SERVER_OPTION_LIBUV | LWS_SERVER_OPTION_EXPLICIT_VHOSTS | LWS_SERVER_OPTION_VALIDATE_UTF8;
+	info.foreign_loops = h->loops;
+	info.port = CONTEXT_PORT_NO_LISTEN_SERVER;
+	info.protocols = protocols;
+	info.pt_serv_buf_size = SERVICE_BUFFER_BYTES;
+	info.max_http_header_data = 1024;
+	info.max_http_header_pool = 256;
+	info.gid = (gid_t)-1;
+	info.uid = (uid_t)-1;
+	h->context = lws_create_context(&info);
+	if (h->context)
+		h->vhost = lws_create_vhost(h->context, &info);
+	if (!h->vhost) {
+		log_error("websocket", "libwebsockets does not start: is the package libwebsockets-evlib-uv installed?");
+		if (h->context)
+			lws_context_destroy(h->context);
+		mem_free(h);
+		return E_FAIL;
+	}
+	*host = h;
+	return 0;
+}
+
+void ws_host_close(struct ws_host **host)
+{
+	if (!*host)
+		return;
+	lws_context_destroy((*host)->context);
+	mem_free(*host);
+	*host = NULL;
+}
+
+bool ws_key_good(struct str key)
+{
+	char raw[32];
+	size_t n = 0;
+
+	return key.n == 24 && b64_decode(key, raw, &n) == 0 && n == 16;
+}
+
+int ws_adopt(struct ws_host *host, int fd, struct str key, struct str rest, void *user, struct ws_conn **conn)
+{
+	struct ws_conn *c = mem_try(sizeof(*c));
+	struct buf head = BUF_INIT(rest.n + 512);
+
+	buf_addz(&head, "GET / HTTP/1.1\r\nHost: edge\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+			"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: ");
+	buf_add(&head, key);
+	buf_addz(&head, "\r\n\r\n");
+	buf_add(&head, rest);
+	if (!c || head.failed) {
+		mem_free(c);
+		buf_fini(&head);
+		close(fd);
+		return E_NOMEM;
+	}
+	c->host = host;
+	c->user = user;
+	buf_init(&c->part, host->max_message_bytes);
+	c->wsi = lws_adopt_socket_vhost_readbuf(host->vhost, fd, head.p, head.n);
+	buf_fini(&head);
+	if (!c->wsi) {
+		mem_free(c);
+		return E_FAIL;
+	}
+	lws_set_opaque_user_data(c->wsi, c);
+	*conn = c;
+	return 0;
+}
+
+int ws_write(struct ws_conn *conn, struct str frames)
+{
+	int n;
+
+	if (conn->closing || !conn->established)
+		return conn->closing ? E_CLOSED : E_AGAIN;
+	if (lws_partial_buffered(conn->wsi)) {
+		conn->wants_writable = true;
+		lws_callback_on_writable(conn->wsi);
+		return E_AGAIN;
+	}
+	/* LWS_WRITE_HTTP on a WebSocket passes the bytes on as they are and does not touch them (libs.md 1.4). */
+	n = lws_write(conn->wsi, (unsigned char *)(uintptr_t)frames.p, frames.n, LWS_WRITE_HTTP);
+	if (n < 0) {
+		kill_conn(conn);
+		return E_CLOSED;
+	}
+	if (lws_partial_buffered(conn->wsi)) {
+		conn->wants_writable = true;
+		lws_callback_on_writable(conn->wsi);
+	}
+	return 0;
+}
+
+bool ws_busy(const struct ws_conn *conn)
+{
+	return conn->wsi && lws_partial_buffered(conn->wsi);
+}
+
+void ws_close(struct ws_conn *conn, int code, const char *reason)
+{
+	char frame[WS_HEADER_MAX + 2 + 123];
+	size_t n = reason ? strlen(reason) : 0, head;
+
+	if (conn->closing)
+		return;
+	if (code == 0 || !conn->established || lws_partial_buffered(conn->wsi)) {
+		kill_conn(conn);
+		return;
+	}
+	if (n > 123)
+		n = 123;
+	head = ws_header(frame, WS_CLOSE, n + 2);
+	frame[head] = (char)(code >> 8);
+	frame[head + 1] = (char)code;
+	memcpy(frame + head + 2, reason ? reason : "", n);
+	conn->closing = true;
+	if (lws_write(conn->wsi, (unsigned char *)frame, head + 2 + n, LWS_WRITE_HTTP) < 0)
+		kill_conn(conn);
+	else /* the library's own close would not send the code from here */
+		lws_set_timeout(conn->wsi, PENDING_TIMEOUT_USER_REASON_BASE, CLOSE_WAIT_SECONDS);
+}

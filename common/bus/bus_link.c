@@ -1,0 +1,427 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "common/bus/bus_link_impl.h"
+
+#include "common/base/clock.h"
+#include "common/base/mem.h"
+#include "common/base/rnd.h"
+#include "common/log/log.h"
+#include "common/metrics/metrics.h"
+
+#define GREET_AGAIN_MS 50u
+#define PAYLOADS_MAX 256u
+
+/* ── numbers ── */
+
+static void show(struct bus_link *link)
+{
+	metrics_add(METRIC_LINK_UNACKED, link->ring.count - link->counted_unacked);
+	metrics_add(METRIC_LINK_UNACKED_BYTES, link->ring.bytes - link->counted_bytes);
+	link->counted_unacked = link->ring.count;
+	link->counted_bytes = link->ring.bytes;
+}
+
+void bus_link_restart_numbers(struct bus_link *link)
+{
+	bus_ring_reset(&link->ring);
+	link->sent = link->received = link->told = 0;
+	show(link);
+}
+
+static void on_ack(struct bus_link *link, uint64_t number)
+{
+	if (number < link->ring.first || number > link->sent)
+		return;
+	bus_ring_drop(&link->ring, number);
+	show(link);
+	if (link->handlers->acked)
+		link->handlers->acked(link->ctx, link, number);
+}
+
+bool bus_link_rewind(struct bus_link *link, uint64_t received)
+{
+	if (received + 1 < link->ring.first || received > bus_ring_newest(&link->ring))
+		return false;
+	if (link->sent < received)
+		link->sent = received;
+	on_ack(link, received);
+	link->sent = received;
+	return true;
+}
+
+/* ── out ── */
+
+/* The one place where frames leave. */
+int bus_link_transmit(struct bus_link *link, uint64_t number, struct str body, struct blob *const *payload, uint32_t payload_count)
+{
+	struct str frames[3 + PAYLOADS_MAX];
+	char envelope[BUS_ENVELOPE_BYTES];
+	size_t n = 0;
+	int err;
+
+	if (link->server)
+		frames[n++] = str_make(link->identity, link->identity_bytes);
+	frames[n++] = bus_envelope(envelope, number, link->received);
+	frames[n++] = body;
+	for (uint32_t i = 0; i < payload_count && i < PAYLOADS_MAX; i++)
+		frames[n++] = blob_str(payload[i]);
+	err = adapt_zmq_send(link->sock, frames, n);
+	if (err == 0) {
+		link->told = link->received;
+		link->said_ms = clock_ms();
+	}
+	return err;
+}
+
+void bus_link_say(struct bus_link *link, enum wire_id id, const void *message)
+{
+	struct blob *body = wire_pack(id, message);
+	int err = body ? bus_link_transmit(link, 0, blob_str(body), NULL, 0) : E_NOMEM;
+
+	if (err)
+		log_debug("bus", "not said now, it is said again", KV_Z("message", wire_name(id)), KV_Z("peer", bus_link_peer(link)));
+	blob_unref(&body);
+}
+
+/* Hand to ZeroMQ what it takes. */
+static void pump(struct bus_link *link)
+{
+	const struct bus_ring_item *item;
+
+	while (link->state == BUS_LINK_UP && (item = bus_ring_get(&link->ring, link->sent + 1)) != NULL) {
+		if (bus_link_transmit(link, link->sent + 1, blob_str(item->body), bus_ring_payload(item), item->payload_count))
+			break; /* no room: the next turn or the timer goes on */
+		link->sent++;
+	}
+}
+
+/* End of a turn: what was received is acknowledged, unless something else has carried that. */
+static bool on_turn(void *ctx)
+{
+	struct bus_link *link = ctx;
+	struct wire_pong pong = { 0 };
+
+	if (link->state != BUS_LINK_UP)
+		return false;
+	pump(link);
+	if (link->told != link->received)
+		bus_link_say(link, WIRE_PONG, &pong);
+	return false;
+}
+
+int bus_link_send(struct bus_link *link, struct blob *body, struct blob *const *payload, uint32_t payload_count, bool counted,
+		  uint64_t *number)
+{
+	const struct conf *conf = &link->svc->conf;
+	uint64_t given;
+	int err;
+
+	if (!counted) {
+		err = link->state == BUS_LINK_UP ? bus_link_transmit(link, 0, blob_str(body), payload, payload_count) : E_CLOSED;
+		if (err)
+			metrics_inc(METRIC_LINK_VOLATILE_DROPPED);
+		return err;
+	}
+	if (!link->synced)
+		return E_CLOSED;
+	if (link->ring.count >= (uint64_t)conf->link_unacked_count || link->ring.bytes >= (uint64_t)conf->link_unacked_bytes) {
+		metrics_inc(METRIC_LINK_OVERFLOWS);
+		return E_FULL;
+	}
+	err = bus_ring_push(&link->ring, body, payload, payload_count, &given);
+	if (err)
+		return err;
+	show(link);
+	if (number)
+		*number = given;
+	pump(link);
+	return 0;
+}
+
+int bus_link_send_msg(struct bus_link *link, enum wire_id id, const void *message, bool counted)
+{
+	struct blob *body = wire_pack(id, message);
+	int err = body ? bus_link_send(link, body, NULL, 0, counted, NULL) : E_NOMEM;
+
+	blob_unref(&body);
+	return err;
+}
+
+/* ── in ── */
+
+/* A number out of turn. False: drop the message. */
+static bool in_order(struct bus_link *link, uint64_t number)
+{
+	struct wire_resync resync = { 0 };
+
+	if (number == 0)
+		return true;
+	if (number == link->received + 1) {
+		link->received = number;
+		return true;
+	}
+	if (number <= link->received) {
+		metrics_inc(METRIC_LINK_DOUBLES);
+		return false;
+	}
+	if (link->resync_ms + GREET_AGAIN_MS <= clock_ms()) {
+		link->resync_ms = clock_ms();
+		metrics_inc(METRIC_LINK_GAPS);
+		log_warn("bus", "a gap in the numbers of a link: the rest is asked for", KV_Z("peer", bus_link_peer(link)),
+			 KV_U("expected", link->received + 1), KV_U("got", number));
+		if (link->server)
+			bus_link_say(link, WIRE_RESYNC, &resync);
+		else
+			bus_link_greet(link);
+	}
+	return false;
+}
+
+void bus_link_receive(struct bus_link *link, const struct str *frames, size_t frame_count)
+{
+	struct bus_message m = { 0 };
+	struct wire_pong pong = { 0 };
+	uint64_t ack;
+	int err = E_TRUNCATED;
+
+	if (frame_count >= 2 && bus_envelope_read(frames[0], &m.number, &ack) == 0)
+		err = wire_unpack(frames[1], &m.id, &m.any);
+	if (err && err != E_UNKNOWN) {
+		metrics_inc(METRIC_WIRE_BAD);
+		log_warn("bus", "a message does not decode and is dropped", KV_Z("peer", bus_link_peer(link)), KV_ERR(err));
+		if (frame_count < 2)
+			return;
+	}
+	if (!in_order(link, m.number))
+		return;
+	on_ack(link, ack);
+	if (err == E_UNKNOWN)
+		metrics_inc(METRIC_WIRE_UNKNOWN);
+	if (err || m.id == WIRE_PONG)
+		return;
+	if (m.id == WIRE_PING) {
+		bus_link_say(link, WIRE_PONG, &pong);
+		return;
+	}
+	m.body = frames[1];
+	m.payload = frames + 2;
+	m.payload_count = (uint32_t)(frame_count - 2);
+	link->handlers->message(link->ctx, link, &m);
+}
+
+/* ── life ── */
+
+void bus_link_setup(struct bus_link *link, struct svc *svc, const struct bus_handlers *handlers, void *ctx)
+{
+	link->svc = svc;
+	link->handlers = handlers;
+	link->ctx = ctx;
+	link->heard_ms = link->said_ms = link->checked_ms = clock_ms();
+	list_init(&link->node);
+	bus_ring_init(&link->ring);
+	link->turn = (struct svc_turn){ .fn = on_turn, .ctx = link };
+	svc_turn_add(svc, SVC_RANK_FLUSH, &link->turn);
+}
+
+void bus_link_teardown(struct bus_link *link)
+{
+	if (link->state == BUS_LINK_UP)
+		metrics_dec(METRIC_LINKS_UP);
+	link->state = BUS_LINK_DOWN;
+	svc_cancel(link->svc, &link->timer);
+	svc_turn_remove(&link->turn);
+	bus_link_restart_numbers(link);
+}
+
+void bus_link_down(struct bus_link *link)
+{
+	if (link->state != BUS_LINK_UP)
+		return;
+	link->state = link->server ? BUS_LINK_DOWN : BUS_LINK_GREETING;
+	metrics_dec(METRIC_LINKS_UP);
+	log_warn("bus", "link is down", KV_Z("peer", bus_link_peer(link)));
+}
+
+bool bus_version_fits(const char *peer, uint64_t version, uint64_t abi)
+{
+	if (version != WIRE_VERSION) {
+		log_error("bus", "peer speaks another protocol version: its link stays down", KV_Z("peer", peer), KV_U("theirs", version),
+			  KV_U("ours", WIRE_VERSION));
+		return false;
+	}
+	if (abi != wire_abi())
+		log_info("bus", "peer has other messages than we: a rolling upgrade?", KV_Z("peer", peer));
+	return true;
+}
+
+/* ── connecting side ── */
+
+static void say_hello(struct bus_link *link)
+{
+	struct wire_hello m = {
+		.version = WIRE_VERSION,
+		.abi = wire_abi(),
+		.name = str_of(link->svc->instance),
+		.role = str_of(link->svc->spec->name),
+		.epoch = bus_epoch(),
+		.nonce = link->nonce,
+		.peer_epoch = link->synced ? link->peer_epoch : 0,
+		.received = link->received,
+	};
+
+	bus_link_say(link, WIRE_HELLO, &m);
+}
+
+void bus_link_greet(struct bus_link *link)
+{
+	if (link->state == BUS_LINK_UP)
+		metrics_dec(METRIC_LINKS_UP);
+	link->state = BUS_LINK_GREETING;
+	link->nonce = rnd_u64();
+	say_hello(link);
+	svc_arm(link->svc, &link->timer, clock_ms() + GREET_AGAIN_MS);
+}
+
+static void on_welcome(struct bus_link *link, const struct wire_welcome *m)
+{
+	bool resumed = m->resumed && link->synced && m->epoch == link->peer_epoch;
+
+	if (link->state != BUS_LINK_GREETING || m->nonce != link->nonce)
+		return;
+	if (!bus_version_fits(bus_link_peer(link), m->version, m->abi))
+		return;
+	if (resumed && !bus_link_rewind(link, m->received)) {
+		link->synced = false; /* what it asks for is not ours to give: begin anew */
+		bus_link_greet(link);
+		return;
+	}
+	if (!resumed) {
+		bus_link_restart_numbers(link);
+		metrics_inc(METRIC_LINK_RESYNC);
+	}
+	if (str_copy(m->name, link->peer, sizeof(link->peer)))
+		return;
+	link->peer_epoch = m->epoch;
+	link->synced = true;
+	link->state = BUS_LINK_UP;
+	metrics_inc(METRIC_LINKS_UP);
+	log_info("bus", "link is up", KV_Z("peer", link->peer), KV_B("resumed", resumed));
+	link->handlers->up(link->ctx, link, resumed);
+	svc_arm(link->svc, &link->timer, clock_ms() + (uint64_t)link->svc->conf.link_heartbeat_ms);
+}
+
+static void on_frames(void *ctx, const struct str *frames, size_t frame_count)
+{
+	struct bus_link *link = ctx;
+	union wire_any any;
+	enum wire_id id;
+
+	link->heard_ms = clock_ms();
+	if (link->state == BUS_LINK_UP) {
+		/* The one message that is not for an established link. */
+		if (frame_count == 2 && wire_unpack(frames[1], &id, &any) == 0 && id == WIRE_RESYNC)
+			bus_link_greet(link);
+		else
+			bus_link_receive(link, frames, frame_count);
+		return;
+	}
+	if (frame_count == 2 && wire_unpack(frames[1], &id, &any) == 0 && id == WIRE_WELCOME)
+		on_welcome(link, &any.welcome);
+}
+
+static void on_timer(struct wheel_timer *timer)
+{
+	struct bus_link *link = CONTAINER_OF(timer, struct bus_link, timer);
+	const struct conf *conf = &link->svc->conf;
+	uint64_t now = clock_ms(), late = now - link->checked_ms;
+	struct wire_ping ping = { 0 };
+
+	link->checked_ms = now;
+	if (link->state == BUS_LINK_GREETING) {
+		say_hello(link);
+		svc_arm(link->svc, timer, now + GREET_AGAIN_MS);
+		return;
+	}
+	/* If we were the ones who slept (stopped, overloaded), what the peer said may lie unread: listen first. */
+	if (late > (uint64_t)conf->link_timeout_ms / 2)
+		link->heard_ms = now;
+	if (now - link->heard_ms > (uint64_t)conf->link_timeout_ms) {
+		bus_link_down(link);
+		if (link->handlers->down)
+			link->handlers->down(link->ctx, link);
+		link->nonce = rnd_u64();
+		svc_arm(link->svc, timer, now + GREET_AGAIN_MS);
+		return;
+	}
+	bus_link_say(link, WIRE_PING, &ping);
+	svc_arm(link->svc, timer, now + (uint64_t)conf->link_heartbeat_ms);
+}
+
+int bus_link_open(struct svc *svc, const char *endpoint, const struct bus_handlers *handlers, void *ctx, struct bus_link **link)
+{
+	struct bus_link *l = mem_need(sizeof(*l));
+	char identity[128];
+	int err;
+
+	/* Of this process life: a process that was started anew is another peer, the old one's leftovers cannot be taken for it. */
+	snprintf(identity, sizeof(identity), "%s/%016llx", svc->instance, (unsigned long long)bus_epoch());
+	snprintf(l->endpoint, sizeof(l->endpoint), "%s", endpoint);
+	err = adapt_zmq_open(svc, ADAPT_ZMQ_DEALER, identity, endpoint, on_frames, l, &l->sock);
+	if (err) {
+		mem_free(l);
+		return err;
+	}
+	bus_link_setup(l, svc, handlers, ctx);
+	wheel_timer_init(&l->timer, on_timer);
+	l->state = BUS_LINK_GREETING;
+	l->nonce = rnd_u64();
+	svc_arm(svc, &l->timer, clock_ms() + 1);
+	*link = l;
+	return 0;
+}
+
+void bus_link_close(struct bus_link **link)
+{
+	struct bus_link *l = *link;
+
+	*link = NULL;
+	if (!l)
+		return;
+	bus_link_teardown(l);
+	adapt_zmq_close(&l->sock);
+	mem_free(l);
+}
+
+bool bus_link_up(const struct bus_link *link)
+{
+	return link->state == BUS_LINK_UP;
+}
+
+const char *bus_link_peer(const struct bus_link *link)
+{
+	return link->peer[0] ? link->peer : link->endpoint;
+}
+
+const char *bus_link_role(const struct bus_link *link)
+{
+	return link->role;
+}
+
+uint64_t bus_link_peer_epoch(const struct bus_link *link)
+{
+	return link->peer_epoch;
+}
+
+uint64_t bus_link_unacked(const struct bus_link *link)
+{
+	return link->ring.count;
+}
+
+void bus_link_set_user(struct bus_link *link, void *user)
+{
+	link->user = user;
+}
+
+void *bus_link_user(const struct bus_link *link)
+{
+	return link->user;
+}

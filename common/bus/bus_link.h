@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Links that count (design invariant 4): between an edge or ingest (connecting side, DEALER) and a router (binding side, ROUTER).
+ * Each direction numbers its counted messages from 1; the receiver acknowledges cumulatively (in the envelope of whatever goes the other way, at
+ * the latest at the end of the loop turn); the sender keeps them until then. After a cut the two sides say HELLO and
+ * WELCOME with what they received, and the sender repeats the rest. A gap makes the receiver ask for that, too. When the peer is a new process, or
+ * has forgotten the link, the WELCOME says resumed=false: both count from 1 and tell their state anew (link `up` with resumed false).
+ *
+ * On the wire: frame 0 envelope, msgpack [number, ack] (number 0: not counted); frame 1 body (proto/wire.h); then payload frames.
+ *
+ *      connecting side                              binding side
+ *      DOWN ──HELLO(nonce)──▶ GREETING ──WELCOME──▶ UP            silent for link_timeout_ms: DOWN
+ *
+ * What was sent while a link is not UP: counted messages of a resumable link wait in its ring; before the first WELCOME, and after a
+ * reset, bus_link_send says E_CLOSED.
+ * Bounds: unacked_count, unacked_bytes per link; past them bus_link_send says E_FULL (the connecting side waits; the binding side resets
+ * that link, so that the edge comes back and is filled from history).
+ * Sending never blocks: at ZeroMQ's high-water mark messages wait in the ring. Thread: loop thread. No callback runs inside bus_link_send.
+ */
+#ifndef ROOMWIRE_BUS_BUS_LINK_H
+#define ROOMWIRE_BUS_BUS_LINK_H
+
+#include "common/svc/svc.h"
+#include "proto/wire.h"
+
+struct bus_link;   /* one peer, either side */
+struct bus_server; /* the binding side: many peers */
+
+struct bus_message {
+	enum wire_id id;
+	union wire_any any;     /* BORROWED from the frames until the handler returns */
+	uint64_t number;        /* 0: not counted */
+	struct str body;        /* the body frame as received */
+	const struct str *payload; /* payload_count frames, BORROWED */
+	uint32_t payload_count;
+};
+
+struct bus_handlers {
+	/* The link is usable. resumed false: the peer knows nothing of us; numbers start at 1, what was unacknowledged is forgotten. */
+	void (*up)(void *ctx, struct bus_link *link, bool resumed);
+	/* Not usable for now (connecting side), or forgotten (binding side: link is freed after this returns). */
+	void (*down)(void *ctx, struct bus_link *link);
+	void (*message)(void *ctx, struct bus_link *link, const struct bus_message *m);
+	/* Counted messages up to this number have been acknowledged by the peer; may be NULL. */
+	void (*acked)(void *ctx, struct bus_link *link, uint64_t number);
+};
+
+/* ── connecting side ── one link per endpoint; reconnects for ever */
+int bus_link_open(struct svc *svc, const char *endpoint, const struct bus_handlers *handlers, void *ctx,
+		  struct bus_link **link) MUST_CHECK;
+void bus_link_close(struct bus_link **link);
+
+/* ── binding side ── */
+int bus_server_open(struct svc *svc, const char *endpoint, const struct bus_handlers *handlers, void *ctx,
+		    struct bus_server **server) MUST_CHECK;
+void bus_server_close(struct bus_server **server);
+/* While closed to a role, its HELLOs wait unanswered (they are repeated by the peer): publishers until edges have told their state. */
+void bus_server_hold_role(struct bus_server *server, const char *role, bool hold);
+/* Iterate over known links; NULL starts, NULL ends. */
+struct bus_link *bus_server_next(struct bus_server *server, struct bus_link *after);
+
+/*
+ * Queue a message. body and payload frames are referenced (not TAKEN). counted false: sent now or dropped (E_AGAIN, E_CLOSED).
+ * number (may be NULL) receives the counted message's number.
+ * errors: E_FULL, E_CLOSED, E_AGAIN (uncounted only), E_NOMEM.
+ */
+int bus_link_send(struct bus_link *link, struct blob *body, struct blob *const *payload, uint32_t payload_count, bool counted,
+		  uint64_t *number) MUST_CHECK;
+/* wire_pack and send without payload. */
+int bus_link_send_msg(struct bus_link *link, enum wire_id id, const void *message, bool counted) MUST_CHECK;
+/* Forget the link's numbers and make the peer come with a new HELLO (binding side). */
+void bus_link_reset(struct bus_link *link);
+
+bool bus_link_up(const struct bus_link *link);
+const char *bus_link_peer(const struct bus_link *link);      /* the peer's instance, or the endpoint before the first WELCOME */
+const char *bus_link_role(const struct bus_link *link);      /* binding side: the peer's role */
+uint64_t bus_link_peer_epoch(const struct bus_link *link);
+uint64_t bus_link_unacked(const struct bus_link *link);
+void bus_link_set_user(struct bus_link *link, void *user);   /* for the service; NULL at first */
+void *bus_link_user(const struct bus_link *link);
+
+uint64_t bus_epoch(void); /* of this process: random, never 0 */
+
+#endif

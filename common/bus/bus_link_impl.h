@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What bus_link.c and bus_server.c share. Not for others: use bus_link.h. */
+#ifndef ROOMWIRE_BUS_BUS_LINK_IMPL_H
+#define ROOMWIRE_BUS_BUS_LINK_IMPL_H
+
+#include "common/adapt/adapt_zmq.h"
+#include "common/bus/bus_link.h"
+#include "common/bus/bus_ring.h"
+#include "common/bus/bus_wire.h"
+
+enum bus_link_state {
+	BUS_LINK_DOWN = 0, /* binding side: waits for a HELLO */
+	BUS_LINK_GREETING, /* connecting side: HELLO said, WELCOME awaited; everything else is dropped */
+	BUS_LINK_UP,
+};
+
+struct bus_link {
+	struct svc *svc;
+	const struct bus_handlers *handlers;
+	void *ctx, *user;
+	struct bus_server *server;   /* NULL: connecting side */
+	struct list node;            /* on server->links */
+	struct adapt_zmq *sock;      /* own (connecting side), or the server's */
+	enum bus_link_state state;
+	char endpoint[256];          /* connecting side */
+	char identity[128];          /* of the ZeroMQ peer (binding side) */
+	size_t identity_bytes;
+	char peer[65], role[17];
+	uint64_t peer_epoch;         /* the process the numbers below belong to; 0: none */
+	uint64_t nonce;              /* of the last HELLO */
+	bool synced;                 /* the numbers are valid: the link may be resumed */
+	bool answered_resumed;       /* binding side: what the last WELCOME said */
+	struct bus_ring ring;        /* sent or to be sent, not acknowledged */
+	uint64_t sent;               /* newest number handed to ZeroMQ */
+	uint64_t received;           /* newest number received */
+	uint64_t told;               /* newest number acknowledged to the peer */
+	uint64_t heard_ms, said_ms, checked_ms, resync_ms;
+	uint64_t counted_unacked, counted_bytes; /* this link's part of the metrics */
+	struct wheel_timer timer;
+	struct svc_turn turn;
+};
+
+/* Both sides. */
+void bus_link_setup(struct bus_link *link, struct svc *svc, const struct bus_handlers *handlers, void *ctx);
+void bus_link_teardown(struct bus_link *link);
+void bus_link_restart_numbers(struct bus_link *link);
+/* A message that is neither HELLO nor WELCOME nor RESYNC; frames: envelope, body, payloads. */
+void bus_link_receive(struct bus_link *link, const struct str *frames, size_t frame_count);
+/* Whether the peer's claim to have received up to this number fits; then what it has is dropped and the rest is sent again. */
+bool bus_link_rewind(struct bus_link *link, uint64_t received);
+int bus_link_transmit(struct bus_link *link, uint64_t number, struct str body, struct blob *const *payload, uint32_t payload_count);
+void bus_link_say(struct bus_link *link, enum wire_id id, const void *message); /* uncounted, as it is, whatever the state */
+void bus_link_down(struct bus_link *link);
+/* Connecting side: begin with a new HELLO. */
+void bus_link_greet(struct bus_link *link);
+/* Binding side: free and forget. */
+void bus_server_forget(struct bus_link *link);
+bool bus_version_fits(const char *peer, uint64_t version, uint64_t abi);
+
+#endif

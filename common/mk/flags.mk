@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+# Compiler, variant and flags.
+#   SAN=address | undefined | address,undefined   a sanitizer build, beside the release one
+#   V=1 shows commands; QUIET=1 shows nothing but what goes wrong
+
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+AR := ar
+comma := ,
+
+# BIN is the folder binaries are built to and tested from; bin/asan and its kind choose the variant by themselves
+ifdef BIN
+ifeq ($(SAN),)
+SAN := $(strip $(if $(filter bin/asan bin/asan/,$(BIN)),address) $(if $(filter bin/ubsan bin/ubsan/,$(BIN)),undefined) \
+	$(if $(filter bin/asan-ubsan bin/asan-ubsan/,$(BIN)),address$(comma)undefined))
+endif
+endif
+
+VARIANT_ := release
+VARIANT_address := asan
+VARIANT_undefined := ubsan
+VARIANT_address,undefined := asan-ubsan
+VARIANT_undefined,address := asan-ubsan
+VARIANT := $(VARIANT_$(SAN))
+ifeq ($(VARIANT),)
+$(error SAN=$(SAN): allowed are address, undefined and address,undefined)
+endif
+
+BUILD ?= build
+OUT := $(BUILD)/$(VARIANT)
+BIN ?= $(if $(SAN),bin/$(VARIANT),bin)
+
+WARNINGS := -Wall -Wextra -Werror -Wshadow -Wmissing-prototypes -Wstrict-prototypes -Wvla -Wformat=2 -Wundef
+STANDARD := -std=gnu11 -D_GNU_SOURCE -I.
+HARDENING := -fstack-protector-strong -fno-common -fPIE
+ifneq ($(filter x86_64 i%86,$(shell uname -m)),)
+HARDENING += -fcf-protection
+endif
+ifneq ($(filter aarch64,$(shell uname -m)),)
+HARDENING += -mbranch-protection=standard
+endif
+
+ifeq ($(SAN),)
+OPTIMISE := -O2 -g -D_FORTIFY_SOURCE=2
+else
+OPTIMISE := -O1 -g -fno-omit-frame-pointer -fsanitize=$(SAN) -fno-sanitize-recover=all
+endif
+
+ALL_CFLAGS = $(STANDARD) $(OPTIMISE) $(WARNINGS) $(HARDENING) $(CFLAGS)
+# -rdynamic: a stack written by the watchdog names functions
+ALL_LDFLAGS = -pie -rdynamic -Wl,-z,relro,-z,now -Wl,--as-needed $(if $(SAN),-fsanitize=$(SAN)) $(LDFLAGS)
+
+VERSION := $(strip $(shell cat VERSION 2>/dev/null || git describe --tags --always --dirty 2>/dev/null || echo 0.1.0))
+
+# What is shown: commands (V=1), one line per file, or nothing
+ifeq ($(V),1)
+Q :=
+say = @:
+else
+Q := @
+say = @$(if $(QUIET),:,printf '  %-5s %s\n' $(1) $(2))
+endif

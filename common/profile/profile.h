@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A profile: an application described as data (profiles/NAME.yaml), compiled at start into the tables that edge, auth and ingest run on.
+ * No C file knows an application's event or room names. The language is described in docs/profiles.md and docs/profile.schema.json.
+ *
+ * Thread: immutable after profile_load, so any.
+ */
+#ifndef ROOMWIRE_PROFILE_PROFILE_H
+#define ROOMWIRE_PROFILE_PROFILE_H
+
+#include "common/base/map.h"
+#include "common/profile/tmpl.h"
+
+enum profile_dialect { PROFILE_SOCKETIO = 0 };
+/* ── arguments of a client event, fields of a domain event ── */
+enum field_type {
+	FIELD_ANY = 0, /* any JSON value */
+	FIELD_ID,      /* string of 1 to 128 visible characters (no blanks or control characters) */
+	FIELD_UUID,    /* 8-4-4-4-12 hexadecimal digits */
+	FIELD_TEXT,    /* string of min to max bytes of UTF-8 */
+	FIELD_BOOL,
+	FIELD_INTEGER, /* min to max */
+	FIELD_NUMBER,
+	FIELD_OBJECT,
+	FIELD_ARRAY, /* of min to max elements */
+};
+
+struct field_spec {
+	char *name;
+	enum field_type type;
+	bool optional; /* absent is all right */
+	bool bare; /* the first argument may be the value itself instead of an object that holds it */
+	struct json_value fallback; /* used when absent; JSON_NONE: none */
+	int64_t min, max;
+	char **values; /* strings allowed; value_count 0: any */
+	uint32_t value_count;
+	char **paths; /* dotted paths tried in order; default: the name */
+	uint32_t path_count;
+};
+
+struct field_list {
+	struct field_spec *fields;
+	uint32_t count; /* <= TMPL_MAX_FIELDS */
+};
+
+/*
+ * Take the fields out of a container (the first argument of an event, or the body of a domain event; JSON_NONE: no argument) into
+ * env->fields. E_TYPE with the message ("ticketId must be a uuid") in why. scratch holds decoded text while checking.
+ */
+int field_list_take(const struct field_list *l, struct json_value container, struct tmpl_env *env,
+		    struct buf *scratch, struct buf *why) MUST_CHECK;
+
+/* ── what happens ── */
+enum action_kind {
+	ACTION_JOIN = 0, /* room */
+	ACTION_LEAVE,    /* room */
+	ACTION_ACK,      /* args; skipped when no ack was asked */
+	ACTION_EMIT,     /* event, args: to the sending socket */
+	ACTION_RELAY,    /* event, args, rooms: to members, through the router */
+};
+
+struct action {
+	enum action_kind kind;
+	struct tmpl room;      /* join, leave */
+	struct str event;      /* emit, relay; OWNED by the profile */
+	struct str event_json; /* the same as a JSON string */
+	struct tmpl args;      /* JSON: arguments joined by commas */
+	struct tmpl *rooms;    /* relay */
+	uint32_t room_count;
+	bool to_all;      /* relay: the sender, too */
+	bool is_volatile; /* relay */
+	bool unless_ack;  /* only when the client asked for no ack */
+};
+
+struct profile_check;
+
+struct profile_event {
+	struct str name;
+	struct field_list fields;
+	const struct profile_check *check; /* NULL: none */
+	struct tmpl *check_args;           /* text, in the order of the check's arguments */
+	bool has_member;
+	struct tmpl member; /* the socket must be in this room, else FORBIDDEN */
+	struct action *actions;
+	uint32_t action_count;
+	bool has_fail_ack;
+	struct tmpl fail_ack; /* {error.code}, {error.message}; without: the profile's */
+};
+
+struct profile_nsp {
+	struct str name;                   /* "/" or "/name" */
+	const struct profile_check *check; /* of CONNECT; NULL: any signed-in user */
+	struct action *actions;            /* on connect: join and emit only */
+	uint32_t action_count;
+	struct map events; /* struct profile_event by name */
+	struct profile_event *event_list;
+	uint32_t event_count;
+};
+
+/* ── permission checks, run by auth ── */
+struct check_rule {
+	bool has_when;
+	struct str when_path;  /* of the user object: a string or an array of strings */
+	struct tmpl *when_any; /* text: the rule holds when one of them is there */
+	uint32_t when_any_count;
+	enum { RULE_ALLOW = 0, RULE_DENY, RULE_SQL } verdict;
+	char *sql;           /* $1, $2 … are params; at least one row: allowed */
+	struct tmpl *params; /* text */
+	uint32_t param_count;
+	bool next_if_none; /* no row: go on with the next rule instead of refusing */
+	char *code;        /* RULE_DENY, and RULE_SQL without a row */
+	char *message;
+};
+
+struct profile_check {
+	struct str name;
+	char **args;
+	uint32_t arg_count;
+	struct check_rule *
+		rules; /* with a database: the first rule whose `when` holds decides; none: FORBIDDEN */
+	uint32_t rule_count;
+	struct check_rule *embedded; /* without one; no SQL in it */
+	uint32_t embedded_count;
+	bool needs_database; /* some rule has SQL */
+};
+
+/* ── domain events, run by ingest ── */
+struct ingest_event {
+	struct str type;
+	struct str nsp;
+	struct str emit; /* event name for clients */
+	struct field_list fields;
+	struct tmpl *rooms;
+	uint32_t room_count;
+	struct tmpl *args; /* JSON; the first that can be rendered is sent */
+	uint32_t args_count;
+	bool is_volatile;
+};
+
+struct profile_ingest {
+	char *amqp_exchange; /* NULL: RabbitMQ is not used by this profile */
+	char *amqp_queue;
+	struct map events; /* struct ingest_event by type */
+	struct ingest_event *event_list;
+	uint32_t event_count;
+};
+
+struct profile_setting {
+	char *key, *value;
+};
+
+struct profile {
+	char *name;
+	char *path; /* of the file */
+	enum profile_dialect dialect;
+	char *port_env; /* a further environment variable for the port; NULL: none */
+	struct profile_setting *settings;
+	uint32_t setting_count;
+	bool token_required;
+	bool recovery;        /* connection state recovery offered */
+	char *user_id_path;   /* of the claims */
+	struct tmpl user;     /* JSON object of {claims.…} */
+	struct tmpl fail_ack; /* JSON */
+	struct profile_nsp *nsps;
+	uint32_t nsp_count;
+	struct profile_check *checks;
+	uint32_t check_count;
+	struct profile_ingest ingest;
+	void *owned; /* everything above, for profile_free */
+};
+
+/*
+ * Load and compile. `name` is a path (it holds '/' or ends in .yaml) or the name of a shipped profile, looked for in $ROOMWIRE_PROFILES,
+ * ./profiles, and beside the binary (../profiles, ../share/roomwire/profiles).
+ * E_CONFIG with lines "FILE:LINE: KEY: found …, allowed …" in errors.
+ */
+int profile_load(const char *name, struct buf *errors, struct profile **profile) MUST_CHECK;
+/* The same over text; file is what errors call it. The text is BORROWED until the function returns. */
+int profile_load_text(const char *file, struct str text, struct buf *errors,
+		      struct profile **profile) MUST_CHECK;
+void profile_free(struct profile **profile); /* nulls; accepts NULL inside */
+const struct profile_nsp *profile_nsp_find(const struct profile *p, struct str name);
+const struct profile_check *profile_check_find(const struct profile *p, struct str name);
+/* JSON Schema of the language, for editors: the page docs/profile.schema.json. */
+void profile_schema(struct buf *out);
+
+#define INGEST_MAX_ROOMS 16
+struct ingest_mapped {
+	struct str nsp, event, args;
+	struct str rooms[INGEST_MAX_ROOMS];
+	uint32_t room_count;
+	bool is_volatile;
+};
+/*
+ * Map a domain event. body: the event as JSON (for HTTP without its `type`). E_UNKNOWN (no such type), E_TYPE (fields; no room left; nothing
+ * to send), with the reason in why; E_TOOBIG, E_NOMEM of scratch. Slices of out are BORROWED from body, scratch and the profile.
+ */
+int ingest_map(const struct profile *p, struct str type, struct json_value body,
+	       struct buf *scratch, struct ingest_mapped *out, struct buf *why) MUST_CHECK;
+
+#endif

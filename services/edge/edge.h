@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The edge: holds client sockets and speaks Engine.IO and Socket.IO with them.
+ *
+ *   front (HTTP, libuv) ─┬─ polling.c ─┐
+ *                        └─ ws.c ──────┴─▶ session (Engine.IO: one client) ─▶ sock (Socket.IO: one namespace of a client)
+ *                                             ▲                                 │ op (one event being worked on)
+ *                                   flush, one write a turn                     ▼
+ *                                          deliver.c ◀── router ◀── room (local members, subscription)
+ *
+ * Nothing dies inside its own callback: sessions and socks are unlinked and marked at once, their memory goes at the end of the loop turn.
+ */
+#ifndef ROOMWIRE_EDGE_EDGE_H
+#define ROOMWIRE_EDGE_EDGE_H
+
+#include "common/adapt/adapt_lws.h"
+#include "common/base/idset.h"
+#include "common/base/map.h"
+#include "common/base/slab.h"
+#include "common/bus/bus_rpc.h"
+#include "common/clients/router_clnt.h"
+#include "common/http/http_server.h"
+#include "common/profile/profile.h"
+#include "common/svc/svc.h"
+
+#define EDGE_ID_BYTES 20 /* Engine.IO session ids and Socket.IO socket ids: 120 random bits in base64url */
+
+struct assets;
+
+struct edge {
+	struct svc *svc;
+	const struct profile *profile;
+	struct http_server *front;
+	struct ws_host *ws;
+	struct bus_rpc *auth;         /* NULL where the profile asks for nothing auth could answer */
+	struct router_clnt *router;
+	struct map sessions;          /* struct session by sid */
+	struct map socks;             /* struct sock by id */
+	struct map rooms;             /* struct room by key */
+	struct map addresses;         /* struct address, where connections per address are limited */
+	struct list dirty;            /* sessions with packets to write this turn */
+	struct list dead_sessions;    /* freed at the end of the turn */
+	struct list dead_socks;
+	struct slab out_nodes;        /* queue entries */
+	struct slab ops;
+	struct idset seen;            /* uids of delivered events */
+	uint64_t mark;                /* serial of the broadcast at hand, see deliver.c */
+	struct buf scratch;           /* rendering; empty between uses */
+	struct buf work;              /* a second one, for what holds slices of the first */
+	struct buf poll_out;          /* a polling answer while it is put together */
+	char *out;                    /* EDGE_WRITE_BYTES to join what is due to one client */
+	struct svc_turn flush;
+	struct assets *assets;        /* files of DEMO_DIR */
+	struct wheel_timer drain_timer;
+	size_t drain_batch;
+	bool draining;
+	bool serving;                 /* "serving" was told to the supervisor */
+	struct wheel_timer serving_timer;
+};
+
+#define EDGE_WRITE_BYTES (256u << 10)
+#define EDGE_SCRATCH_BYTES (256u << 20)
+
+int edge_start(struct svc *svc, void *self);
+void edge_drain(struct svc *svc, void *self);
+void edge_stop(struct svc *svc, void *self);
+void edge_dump(struct svc *svc, void *self, struct buf *out);
+bool edge_router_ready(void *self, char reason[SVC_REASON_BYTES]);
+bool edge_auth_ready(void *self, char reason[SVC_REASON_BYTES]);
+
+#endif

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "services/ingest/ingest.h"
+
+#include "common/base/clock.h"
+#include "common/log/log.h"
+
+#define SCRATCH_BYTES (64u << 20)
+#define DRAIN_STEP_MS 10u
+
+bool ingest_router_ready(void *self, char reason[SVC_REASON_BYTES])
+{
+	struct ingest *ingest = self;
+
+	return ingest->router && router_clnt_ready(ingest->router, reason);
+}
+
+bool ingest_rabbitmq_ready(void *self, char reason[SVC_REASON_BYTES])
+{
+	struct ingest *ingest = self;
+
+	return !ingest->amqp || adapt_amqp_up(ingest->amqp, reason);
+}
+
+/* Set, but not served by this version: an outage that is told, never a silent fallback. */
+bool ingest_kafka_ready(void *self, char reason[SVC_REASON_BYTES])
+{
+	struct ingest *ingest = self;
+
+	if (!ingest->svc || !ingest->svc->conf.kafka_broker_url[0])
+		return true;
+	snprintf(reason, SVC_REASON_BYTES, "KAFKA_BROKER_URL is set, but this version takes no events from Kafka");
+	return false;
+}
+
+static int open_router(struct ingest *ingest)
+{
+	struct router_clnt_spec spec = {
+		.svc = ingest->svc,
+		.endpoints = ingest->svc->conf.router_endpoints,
+		.max_in_flight = (size_t)(ingest->svc->conf.ingest_in_flight + ingest->svc->conf.api_in_flight),
+		.max_bytes = 256u << 20,
+	};
+
+	return router_clnt_open(&spec, &ingest->router);
+}
+
+static int open_api(struct ingest *ingest)
+{
+	const struct conf *conf = &ingest->svc->conf;
+	struct http_server_spec spec = {
+		.subject = "api",
+		.host = conf->api_host,
+		.port = (int)(conf->api_port ? conf->api_port : conf->port ? conf->port + 1 : 0),
+		.max_body_bytes = (uint64_t)conf->max_payload * 2,
+		.timeout_ms = 10000,
+		.idle_ms = 65000,
+		.max_connections = (size_t)conf->api_in_flight + 64,
+		.on_request = api_on_request,
+		.ctx = ingest,
+	};
+	int err = http_server_open(ingest->svc->loop, &spec, &ingest->api);
+
+	if (err)
+		return err;
+	svc_notify(ingest->svc, "api", http_server_port(ingest->api));
+	log_info("api", "publish calls are served", KV_Z("host", conf->api_host), KV_I("port", http_server_port(ingest->api)),
+		 KV_B("key_set", conf->api_key[0] != '\0'));
+	return 0;
+}
+
+int ingest_start(struct svc *svc, void *self)
+{
+	struct ingest *ingest = self;
+	char reason[SVC_REASON_BYTES];
+	int err;
+
+	ingest->svc = svc;
+	ingest->profile = svc->profile;
+	buf_init(&ingest->scratch, SCRATCH_BYTES);
+	list_init(&ingest->waiting);
+	if (!ingest_kafka_ready(ingest, reason))
+		log_warn("kafka", reason);
+	err = open_router(ingest);
+	if (!err)
+		err = open_api(ingest);
+	if (!err)
+		err = source_amqp_open(ingest);
+	return err;
+}
+
+/* Over when nothing is under way; what the router does not answer in time comes again, to another ingest. */
+static void on_drain_step(struct wheel_timer *timer)
+{
+	struct ingest *ingest = CONTAINER_OF(timer, struct ingest, drain_timer);
+
+	if (ingest->amqp_under_way == 0 && ingest->calls_under_way == 0)
+		svc_drained(ingest->svc);
+	else
+		svc_arm(ingest->svc, timer, clock_ms() + DRAIN_STEP_MS);
+}
+
+void ingest_drain(struct svc *svc, void *self)
+{
+	struct ingest *ingest = self;
+
+	ingest->draining = true;
+	http_server_pause(ingest->api);
+	if (ingest->amqp)
+		adapt_amqp_pause(ingest->amqp);
+	wheel_timer_init(&ingest->drain_timer, on_drain_step);
+	svc_arm(svc, &ingest->drain_timer, clock_ms() + 1);
+}
+
+void ingest_stop(struct svc *svc, void *self)
+{
+	struct ingest *ingest = self;
+
+	svc_cancel(svc, &ingest->drain_timer);
+	router_clnt_close(&ingest->router);
+	source_amqp_close(ingest);
+	http_server_close(&ingest->api, NULL, NULL);
+	buf_fini(&ingest->scratch);
+}
+
+void ingest_dump(struct svc *svc, void *self, struct buf *out)
+{
+	struct ingest *ingest = self;
+
+	(void)svc;
+	buf_addf(out, "rabbitmq_under_way=%zu calls_under_way=%zu draining=%d", ingest->amqp_under_way, ingest->calls_under_way,
+		 ingest->draining);
+}

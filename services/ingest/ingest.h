@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Ingest: takes events from brokers and from the publish API, maps domain events by the profile, and hands them to the router.
+ *
+ *   RabbitMQ ─▶ source_amqp.c ─┐                                   ┌─ accepted ─▶ acknowledge, 202
+ *   HTTP     ─▶ api.c ─────────┴─▶ event.c ─▶ router_clnt_publish ─┤
+ *                                  (profile's mapping)             └─ cannot be mapped ─▶ dead letter, 400
+ *
+ * Nothing is acknowledged before the router has it.
+ */
+#ifndef ROOMWIRE_INGEST_INGEST_H
+#define ROOMWIRE_INGEST_INGEST_H
+
+#include "common/adapt/adapt_amqp.h"
+#include "common/clients/router_clnt.h"
+#include "common/http/http_server.h"
+#include "common/profile/profile.h"
+#include "common/svc/svc.h"
+
+struct ingest {
+	struct svc *svc;
+	const struct profile *profile;
+	struct router_clnt *router;
+	struct http_server *api;
+	struct adapt_amqp *amqp;    /* NULL: not used */
+	const char **amqp_keys;     /* OWNED; ends with NULL */
+	struct list waiting;        /* struct amqp_delivery that the router client has no room for yet */
+	struct svc_turn turn;
+	size_t amqp_under_way;      /* deliveries not acknowledged */
+	size_t calls_under_way;     /* API calls not answered */
+	struct buf scratch;         /* mapping; empty between uses */
+	struct wheel_timer drain_timer;
+	bool draining;
+};
+
+int ingest_start(struct svc *svc, void *self);
+void ingest_drain(struct svc *svc, void *self);
+void ingest_stop(struct svc *svc, void *self);
+void ingest_dump(struct svc *svc, void *self, struct buf *out);
+bool ingest_router_ready(void *self, char reason[SVC_REASON_BYTES]);
+bool ingest_rabbitmq_ready(void *self, char reason[SVC_REASON_BYTES]);
+bool ingest_kafka_ready(void *self, char reason[SVC_REASON_BYTES]);
+
+/* event.c: a domain event through the profile's mapping to the router. id may be empty. errors: E_UNKNOWN, E_TYPE, E_SYNTAX … with why: it
+ * cannot be mapped; E_FULL, E_NOMEM, E_UNAVAILABLE: not now. fn runs only after 0. */
+int event_publish(struct ingest *ingest, struct str type, struct json_value body, struct str id, router_published_fn fn, void *ctx,
+		  struct buf *why) MUST_CHECK;
+
+/* api.c */
+void api_on_request(struct http_exchange *x, const struct http_request *request, void *ingest);
+
+/* source_amqp.c */
+int source_amqp_open(struct ingest *ingest) MUST_CHECK;
+void source_amqp_close(struct ingest *ingest);
+
+#endif

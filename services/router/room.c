@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "services/router/room.h"
+
+#include "common/base/clock.h"
+#include "common/base/mem.h"
+#include "common/log/log.h"
+#include "common/metrics/metrics.h"
+
+struct str room_key_of(const void *room)
+{
+	const struct room *r = room;
+
+	return str_make(r->key, r->key_bytes);
+}
+
+struct room *room_find(struct router *router, struct str key)
+{
+	return map_get(&router->rooms, key);
+}
+
+struct room *room_get(struct router *router, struct str key)
+{
+	struct room *room = room_find(router, key);
+
+	if (room)
+		return room;
+	if (map_count(&router->rooms) >= (size_t)router->svc->conf.max_room_count) {
+		log_warn("router", "too many rooms: see MAX_ROOM_COUNT", KV_U("rooms", map_count(&router->rooms)));
+		return NULL;
+	}
+	room = mem_try(sizeof(*room) + key.n);
+	if (!room)
+		return NULL;
+	room->router = router;
+	room->key_bytes = (uint32_t)key.n;
+	room->dropped_place = router->forgotten_place;
+	memcpy(room->key, key.p, key.n);
+	if (map_put(&router->rooms, room)) {
+		mem_free(room);
+		return NULL;
+	}
+	metrics_set(METRIC_ROOMS, map_count(&router->rooms));
+	return room;
+}
+
+static void free_room(struct room *room)
+{
+	struct router *router = room->router;
+
+	if (room->dropped_place > router->forgotten_place)
+		router->forgotten_place = room->dropped_place;
+	map_del(&router->rooms, room_key_of(room));
+	metrics_set(METRIC_ROOMS, map_count(&router->rooms));
+	mem_free(room->edges);
+	mem_free(room);
+}
+
+static void release(struct room *room)
+{
+	if (room->edge_count == 0 && !room->oldest)
+		free_room(room);
+}
+
+static int grow(void **items, uint32_t *cap, size_t size)
+{
+	uint32_t wanted = *cap ? *cap * 2 : 2;
+	void *more = mem_try_resize(*items, wanted * size);
+
+	if (!more)
+		return E_NOMEM;
+	*items = more;
+	*cap = wanted;
+	return 0;
+}
+
+static int index_of(const struct room *room, const struct peer *peer)
+{
+	for (uint32_t i = 0; i < room->edge_count; i++)
+		if (room->edges[i].peer == peer)
+			return (int)i;
+	return -1;
+}
+
+int room_add_edge(struct room *room, struct peer *peer)
+{
+	if (index_of(room, peer) >= 0)
+		return 0;
+	if (room->edge_count == room->edge_cap && grow((void **)&room->edges, &room->edge_cap, sizeof(*room->edges)))
+		return E_NOMEM;
+	if (peer->room_count == peer->room_cap && grow((void **)&peer->rooms, &peer->room_cap, sizeof(*peer->rooms)))
+		return E_NOMEM;
+	room->edges[room->edge_count] = (struct holder){ peer, peer->room_count };
+	peer->rooms[peer->room_count++] = (struct membership){ room, room->edge_count };
+	room->edge_count++;
+	return 0;
+}
+
+static void remove_at(struct peer *peer, uint32_t slot)
+{
+	struct membership gone = peer->rooms[slot];
+	struct room *room = gone.room;
+	uint32_t last = --room->edge_count;
+
+	if (gone.index != last) {
+		room->edges[gone.index] = room->edges[last];
+		room->edges[gone.index].peer->rooms[room->edges[gone.index].slot].index = gone.index;
+	}
+	last = --peer->room_count;
+	if (slot != last) {
+		peer->rooms[slot] = peer->rooms[last];
+		peer->rooms[slot].room->edges[peer->rooms[slot].index].slot = slot;
+	}
+	release(room);
+}
+
+void room_remove_edge(struct room *room, struct peer *peer)
+{
+	int at = index_of(room, peer);
+
+	if (at >= 0)
+		remove_at(peer, room->edges[at].slot);
+}
+
+void room_remove_peer(struct peer *peer)
+{
+	while (peer->room_count > 0)
+		remove_at(peer, peer->room_count - 1);
+	mem_free(peer->rooms);
+	peer->rooms = NULL;
+	peer->room_cap = 0;
+}
+
+void message_unref(struct message **message)
+{
+	struct message *m = *message;
+
+	*message = NULL;
+	if (!m || --m->refs > 0)
+		return;
+	blob_unref(&m->body);
+	for (uint32_t i = 0; i < m->payload_count; i++)
+		blob_unref(&m->payload[i]);
+	mem_free(m);
+}
+
+/* Drop the room's oldest message from its history. The room stays. */
+static void drop_oldest(struct room *room)
+{
+	struct router *router = room->router;
+	struct entry *e = room->oldest;
+
+	room->oldest = e->newer;
+	if (!room->oldest)
+		room->newest = NULL;
+	room->history_count--;
+	room->history_bytes -= e->message->bytes;
+	room->dropped_place = e->message->place;
+	router->history_count--;
+	router->history_bytes -= e->message->bytes;
+	list_remove(&e->all);
+	message_unref(&e->message);
+	mem_free(e);
+}
+
+static void show(struct router *router)
+{
+	metrics_set(METRIC_HISTORY_MESSAGES, router->history_count);
+	metrics_set(METRIC_HISTORY_BYTES, router->history_bytes);
+}
+
+/* Past a bound: the oldest go first. */
+static void trim(struct room *room)
+{
+	struct router *router = room->router;
+	const struct conf *conf = &router->svc->conf;
+
+	while (room->oldest && (room->history_count > (uint64_t)conf->history_count ||
+				room->history_bytes > (uint64_t)conf->history_bytes)) {
+		drop_oldest(room);
+		metrics_inc(METRIC_HISTORY_TRIMMED);
+	}
+	while (router->history_bytes > (uint64_t)conf->history_total_bytes) {
+		struct entry *e = CONTAINER_OF(list_first(&router->history), struct entry, all);
+		struct room *other = e->room;
+
+		drop_oldest(other);
+		metrics_inc(METRIC_HISTORY_TRIMMED);
+		if (other != room)
+			release(other);
+	}
+}
+
+void room_remember(struct room *room, struct message *message)
+{
+	struct router *router = room->router;
+	struct entry *e = mem_try(sizeof(*e));
+
+	if (!e) {
+		while (room->oldest)
+			drop_oldest(room);
+		room->dropped_place = message->place;
+		show(router);
+		return;
+	}
+	message->refs++;
+	e->message = message;
+	e->room = room;
+	list_append(&router->history, &e->all);
+	if (room->newest)
+		room->newest->newer = e;
+	else
+		room->oldest = e;
+	room->newest = e;
+	room->history_count++;
+	room->history_bytes += message->bytes;
+	router->history_count++;
+	router->history_bytes += message->bytes;
+	trim(room);
+	show(router);
+}
+
+void room_sweep(struct router *router)
+{
+	uint64_t age_ms = (uint64_t)router->svc->conf.recovery_seconds * 1000, now = clock_ms();
+	struct list *node;
+
+	while ((node = list_first(&router->history)) != NULL) {
+		struct entry *e = CONTAINER_OF(node, struct entry, all);
+		struct room *room = e->room;
+
+		if (e->message->at_ms + age_ms > now)
+			break;
+		drop_oldest(room); /* the oldest of all is the oldest of its room */
+		release(room);
+	}
+	show(router);
+}
+
+void room_free_all(struct router *router)
+{
+	struct list *node;
+
+	while ((node = list_first(&router->history)) != NULL) {
+		struct room *room = CONTAINER_OF(node, struct entry, all)->room;
+
+		drop_oldest(room);
+		release(room);
+	}
+}

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Waiting with a deadline. Nothing in these tests sleeps for a fixed time: it waits until something
+ * is so, or fails saying what it had waited for. ROOMWIRE_DEADLINE_FACTOR stretches every deadline
+ * (sanitizer builds, slow machines).
+ */
+import { setTimeout as pause } from 'node:timers/promises';
+
+export const DEADLINE_MS = 10_000;
+const factor = Number(process.env.ROOMWIRE_DEADLINE_FACTOR || 1);
+
+export const stretched = (ms) => ms * factor;
+
+/* Polls probe() until it returns something truthy, and returns that; errors count as "not yet". */
+export async function waitFor(probe, { what, deadlineMs = DEADLINE_MS, everyMs = 20 }) {
+	const end = Date.now() + stretched(deadlineMs);
+	let last = 'never true';
+	for (;;) {
+		try {
+			const found = await probe();
+			if (found)
+				return found;
+			last = `last answer ${String(found)}`;
+		} catch (error) {
+			last = `last error: ${error.message}`;
+		}
+		if (Date.now() >= end)
+			throw new Error(`waited ${stretched(deadlineMs)} ms for ${what}; ${last}`);
+		await pause(everyMs);
+	}
+}
+
+/* The promise's result, or an error that says what had been waited for. */
+export function within(promise, { what, deadlineMs = DEADLINE_MS }) {
+	let timer;
+	const late = new Promise((_, reject) => {
+		const fail = () => reject(new Error(`waited ${stretched(deadlineMs)} ms for ${what}`));
+		timer = setTimeout(fail, stretched(deadlineMs));
+	});
+	return Promise.race([promise, late]).finally(() => clearTimeout(timer));
+}
+
+/* A list that is filled from one side and taken from, in order, by matching waits on the other. */
+export class Inbox {
+	#items = [];
+	#waiting = new Set();
+
+	constructor(name) {
+		this.name = name;
+		this.all = [];
+	}
+
+	put(item) {
+		this.all.push(item);
+		for (const waiter of this.#waiting) {
+			if (waiter.match(item)) {
+				this.#waiting.delete(waiter);
+				waiter.resolve(item);
+				return;
+			}
+		}
+		this.#items.push(item);
+	}
+
+	/* Takes the oldest item that matches, waiting for it if need be. */
+	take(match, { what, deadlineMs }) {
+		const at = this.#items.findIndex(match);
+		if (at >= 0)
+			return Promise.resolve(this.#items.splice(at, 1)[0]);
+		const waiter = { match };
+		const found = new Promise((resolve) => { waiter.resolve = resolve; });
+		this.#waiting.add(waiter);
+		return within(found, { what: `${what} at ${this.name}`, deadlineMs }).catch((error) => {
+			this.#waiting.delete(waiter);
+			const last = this.all.slice(-5).map((item) => JSON.stringify(item).slice(0, 200));
+			throw new Error(`${error.message}; last of ${this.all.length} seen: ${last.join(' ')}`);
+		});
+	}
+
+	/* What has arrived and was not taken yet. */
+	untaken(match) {
+		return this.#items.filter(match);
+	}
+}
