@@ -19,7 +19,6 @@ const CONNECTS = [
 	['a custom namespace', '40/custom,', '40/custom,', '42/custom,["auth",{}]'],
 	['a custom namespace without the comma', '40/custom', '40/custom,', '42/custom,["auth",{}]'],
 	['a custom namespace with a payload', '40/custom,{"token":"abc"}', '40/custom,', '42/custom,["auth",{"token":"abc"}]'],
-	['a namespace with a query', '40/custom?x=1,{"a":1}', '40/custom,', '42/custom,["auth",{"a":1}]'],
 ];
 for (const [what, packet, prefix, auth] of CONNECTS) {
 	scenario(`CONNECT to ${what} answers the socket id, then the payload as auth event`, async () => {

@@ -7,7 +7,7 @@ import assert from 'node:assert/strict';
 import { readdirSync } from 'node:fs';
 import { setImmediate as turn } from 'node:timers/promises';
 import { connect, http, Polling, scenario, tcp, useRoomwire, waitFor, within } from './harness.mjs';
-import { frame, handshake, newSeed, pieces, post, Random, round, upgrade } from './lib/fuzz.mjs';
+import { frame, handshake, newSeed, pieces, post, Random, request, round, upgrade } from './lib/fuzz.mjs';
 
 const ROUNDS = Number(process.env.ROOMWIRE_FUZZ_ROUNDS || 10_000);
 const AT_ONCE = 50;
@@ -22,6 +22,13 @@ const statuses = (connection) => answers(connection.received()).map((answer) => 
 async function answered(connection, count) {
 	await waitFor(() => answers(connection.received()).length >= count, { what: `${count} answers`, everyMs: 5 });
 	return statuses(connection);
+}
+
+async function bitByBit(connection, bytes) {
+	for (const byte of bytes) {
+		connection.socket.write(Buffer.from([byte]));
+		await turn();
+	}
 }
 
 scenario('two pipelined handshakes in one segment are both answered', async () => {
@@ -42,45 +49,46 @@ scenario('ten pipelined requests, good and bad, are answered in their order', as
 
 scenario('a request that comes byte by byte is answered as one that comes at once', async () => {
 	const connection = tcp(url());
-	for (const byte of handshake()) {
-		connection.socket.write(Buffer.from([byte]));
-		await turn();
-	}
+	await bitByBit(connection, handshake());
 	assert.deepEqual(await answered(connection, 1), [200]);
 });
 
+const CONNECT = () => frame(Buffer.from('40'));
 const connected = (connection) => waitFor(() => connection.received().includes('40{"sid"'), { what: 'the CONNECT answer' });
-const joining = () => Buffer.concat([upgrade(), frame(Buffer.from('40'))]);
+const opened = (connection) => waitFor(() => connection.received().includes('0{"sid"'), { what: 'the open packet' });
 
 scenario('a frame that comes in the same segment as the upgrade is answered', async () => {
 	const connection = tcp(url());
-	connection.socket.write(joining());
+	connection.socket.write(Buffer.concat([upgrade(), CONNECT()]));
 	await connected(connection);
 	assert.deepEqual(statuses(connection), [101]);
 });
 
 scenario('an upgrade and a frame split at every byte are answered', async () => {
 	const connection = tcp(url());
-	for (const byte of joining()) {
-		connection.socket.write(Buffer.from([byte]));
-		await turn();
-	}
+	await bitByBit(connection, upgrade());
+	await opened(connection);
+	await bitByBit(connection, CONNECT());
 	await connected(connection);
 });
 
 scenario('an upgrade on a connection that was kept alive works', async () => {
 	const connection = tcp(url());
-	connection.socket.write(handshake());
-	assert.deepEqual(await answered(connection, 1), [200]);
-	connection.socket.write(joining());
+	connection.socket.write(request('GET', '/nowhere'));
+	assert.deepEqual(await answered(connection, 1), [404]);
+	connection.socket.write(upgrade());
+	await opened(connection);
+	connection.socket.write(CONNECT());
 	await connected(connection);
 });
 
 scenario('an upgrade pipelined behind a request works, after that request was answered', async () => {
 	const connection = tcp(url());
-	connection.socket.write(Buffer.concat([handshake(), joining()]));
+	connection.socket.write(Buffer.concat([request('GET', '/nowhere'), upgrade()]));
+	await opened(connection);
+	connection.socket.write(CONNECT());
 	await connected(connection);
-	assert.deepEqual(statuses(connection), [200, 101]);
+	assert.deepEqual(statuses(connection), [404, 101]);
 });
 
 scenario('a client that half-closes after its request still gets the answer', async () => {

@@ -92,7 +92,8 @@ static void check_bool(struct check *c, const yaml_node_t *node)
 static void check_enum(struct check *c, const yaml_node_t *node, const cyaml_schema_value_t *schema)
 {
 	for (uint32_t i = 0; i < schema->enumeration.count; i++)
-		if (node->type == YAML_SCALAR_NODE && str_is(yaml_tree_text(node), schema->enumeration.strings[i].str))
+		if (node->type == YAML_SCALAR_NODE &&
+		    str_is(yaml_tree_text(node), schema->enumeration.strings[i].str))
 			return;
 	found(c, node);
 	for (uint32_t i = 0; i < schema->enumeration.count; i++)
@@ -100,17 +101,20 @@ static void check_enum(struct check *c, const yaml_node_t *node, const cyaml_sch
 	buf_addc(c->errors, '\n');
 }
 
-static void check_string(struct check *c, const yaml_node_t *node, const cyaml_schema_value_t *schema)
+static void check_string(struct check *c, const yaml_node_t *node,
+			 const cyaml_schema_value_t *schema)
 {
 	struct str s = yaml_tree_text(node);
 
-	if (node->type == YAML_SCALAR_NODE && s.n >= schema->string.min && s.n <= schema->string.max)
+	if (node->type == YAML_SCALAR_NODE && s.n >= schema->string.min &&
+	    s.n <= schema->string.max)
 		return;
 	found(c, node);
 	if (schema->string.max >= YAML_MAX_BYTES)
 		buf_addf(c->errors, "text%s\n", schema->string.min ? ", not empty" : "");
 	else
-		buf_addf(c->errors, "text of %u to %u bytes\n", schema->string.min, schema->string.max);
+		buf_addf(c->errors, "text of %u to %u bytes\n", schema->string.min,
+			 schema->string.max);
 }
 
 static void check_value(struct check *c, yaml_node_t *node, const cyaml_schema_value_t *schema);
@@ -126,7 +130,8 @@ static void check_list(struct check *c, const yaml_node_t *node, const cyaml_sch
 	}
 	if (n < schema->sequence.min || n > schema->sequence.max) {
 		error_begin(c, node->start_mark.line);
-		buf_addf(c->errors, "found a list of %zu, allowed: %u to %u\n", n, schema->sequence.min, schema->sequence.max);
+		buf_addf(c->errors, "found a list of %zu, allowed: %u to %u\n", n,
+			 schema->sequence.min, schema->sequence.max);
 	}
 	for (size_t i = 0; i < n; i++) {
 		buf_addf(&c->path, "[%zu]", i);
@@ -160,7 +165,8 @@ static void add_keys(struct buf *out, const cyaml_schema_field_t *fields, struct
 	buf_addc(out, '\n');
 }
 
-static void check_pair(struct check *c, const yaml_node_t *mapping, size_t i, const cyaml_schema_field_t *fields)
+static void check_pair(struct check *c, const yaml_node_t *mapping, size_t i,
+		       const cyaml_schema_field_t *fields)
 {
 	const yaml_node_t *key = yaml_tree_key(c->doc, mapping, i);
 	const cyaml_schema_field_t *field = field_find(fields, yaml_tree_text(key));
@@ -204,7 +210,8 @@ static void check_mapping(struct check *c, yaml_node_t *node, const cyaml_schema
 			present = str_is(yaml_tree_text(yaml_tree_key(c->doc, node, i)), f->key);
 		if (!present) {
 			error_begin(c, node->start_mark.line);
-			buf_addf(c->errors, "found no key \"%s\", allowed: it must be there\n", f->key);
+			buf_addf(c->errors, "found no key \"%s\", allowed: it must be there\n",
+				 f->key);
 		}
 	}
 }
@@ -241,11 +248,14 @@ static void check_value(struct check *c, yaml_node_t *node, const cyaml_schema_v
 	}
 }
 
-static int check_document(const char *name, struct str text, const cyaml_schema_value_t *schema, struct buf *errors)
+static int check_document(const char *name, struct str text, const cyaml_schema_value_t *schema,
+			  struct buf *errors)
 {
 	yaml_document_t doc;
 	yaml_node_t *root = NULL;
-	struct check c = { .name = name, .doc = &doc, .path = BUF_INIT(CHECK_PATH_BYTES), .errors = errors };
+	struct check c = {
+		.name = name, .doc = &doc, .path = BUF_INIT(CHECK_PATH_BYTES), .errors = errors
+	};
 	int err = yaml_tree_open(name, text, &doc, &root, errors);
 
 	if (err)
@@ -280,12 +290,16 @@ static void log_keep(cyaml_log_t level, void *ctx, const char *fmt, va_list args
 
 static const cyaml_config_t *config_with(cyaml_config_t *config, struct buf *kept)
 {
-	*config = (cyaml_config_t){ .log_fn = kept ? log_keep : NULL, .log_ctx = kept, .log_level = CYAML_LOG_ERROR,
-				    .mem_fn = cyaml_mem, .flags = CYAML_CFG_NO_ALIAS };
+	*config = (cyaml_config_t){ .log_fn = kept ? log_keep : NULL,
+				    .log_ctx = kept,
+				    .log_level = CYAML_LOG_ERROR,
+				    .mem_fn = cyaml_mem,
+				    .flags = CYAML_CFG_NO_ALIAS };
 	return config;
 }
 
-int yaml_load(const char *name, struct str text, const struct cyaml_schema_value *schema, void **data, struct buf *errors)
+int yaml_load(const char *name, struct str text, const struct cyaml_schema_value *schema,
+	      void **data, struct buf *errors)
 {
 	cyaml_config_t config;
 	struct buf kept = BUF_INIT(4096);
@@ -295,10 +309,12 @@ int yaml_load(const char *name, struct str text, const struct cyaml_schema_value
 	*data = NULL;
 	if (err)
 		return err;
-	code = cyaml_load_data((const uint8_t *)text.p, text.n, config_with(&config, &kept), schema, data, NULL);
+	code = cyaml_load_data((const uint8_t *)text.p, text.n, config_with(&config, &kept), schema,
+			       data, NULL);
 	if (code != CYAML_OK || !*data) {
 		*data = NULL;
-		buf_addf(errors, "%s:1: %s: " STR_FMT "\n", name, cyaml_strerror(code), STR_ARG(buf_str(&kept)));
+		buf_addf(errors, "%s:1: %s: " STR_FMT "\n", name, cyaml_strerror(code),
+			 STR_ARG(buf_str(&kept)));
 		err = E_CONFIG;
 	}
 	buf_fini(&kept);
@@ -318,6 +334,7 @@ const char *yaml_version(void)
 {
 	static char version[64];
 
-	snprintf(version, sizeof(version), "libyaml %s, libcyaml %s", yaml_get_version_string(), cyaml_version_str);
+	snprintf(version, sizeof(version), "libyaml %s, libcyaml %s", yaml_get_version_string(),
+		 cyaml_version_str);
 	return version;
 }

@@ -31,15 +31,15 @@ struct http_parse {
 	bool in_value, head_done, chunked;
 	struct buf raw, body;
 	uint64_t max_body;
-	size_t line_at;          /* where the present line begins in raw */
-	uint64_t data_left;      /* of the present chunk */
+	size_t line_at;     /* where the present line begins in raw */
+	uint64_t data_left; /* of the present chunk */
 	uint64_t framing_bytes;
-	bool after_data;         /* CR LF must follow */
-	char last;               /* byte of the header block or of the framing; 0 behind chunk data */
+	bool after_data; /* CR LF must follow */
+	char last;       /* byte of the header block or of the framing; 0 behind chunk data */
 	struct span target;
 	struct header headers[HTTP_PARSE_MAX_HEADERS];
 	size_t header_count;
-	int status;              /* 0, or that of the error */
+	int status; /* 0, or that of the error */
 	const char *message;
 };
 
@@ -110,7 +110,8 @@ static bool is_token(struct str s)
 {
 	for (size_t i = 0; i < s.n; i++) {
 		unsigned char c = (unsigned char)s.p[i];
-		bool alnum = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+		bool alnum = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') ||
+			     (c >= 'A' && c <= 'Z');
 
 		if (!alnum && (c == 0 || !strchr("!#$%&'*+-.^_`|~", c)))
 			return false;
@@ -141,7 +142,8 @@ struct framing_seen {
 	unsigned hosts, lengths, codings;
 };
 
-static int check_field(struct http_parse *p, struct str name, struct str value, struct framing_seen *seen)
+static int check_field(struct http_parse *p, struct str name, struct str value,
+		       struct framing_seen *seen)
 {
 	if (!is_token(name) || !is_value(value))
 		return refuse(p, 400, "a header field is malformed");
@@ -178,7 +180,8 @@ static int check_fields(struct http_parse *p)
 	}
 	if (seen.hosts > 1 || (seen.hosts == 0 && p->parser.http_minor == 1))
 		return refuse(p, 400, "there must be one Host header");
-	if (seen.codings > 1 || (seen.codings && seen.lengths) || (seen.codings && p->parser.http_minor == 0))
+	if (seen.codings > 1 || (seen.codings && seen.lengths) ||
+	    (seen.codings && p->parser.http_minor == 0))
 		return refuse(p, 400, "the length of the body is ambiguous");
 	return 0;
 }
@@ -313,7 +316,8 @@ static int request_line_done(struct http_parse *p)
 
 	if (p->parser.http_major != 1 || p->parser.http_minor > 1)
 		return refuse(p, 505, "only versions 1.0 and 1.1 are supported");
-	if (p->raw.n != method_n + 1 + p->target.n + sizeof(" HTTP/1.1\r\n") - 1 || !target_is_clean(span_str(p, p->target)))
+	if (p->raw.n != method_n + 1 + p->target.n + sizeof(" HTTP/1.1\r\n") - 1 ||
+	    !target_is_clean(span_str(p, p->target)))
 		return refuse(p, 400, "the request line is malformed");
 	p->stage = STAGE_HEADERS;
 	return 0;
@@ -339,7 +343,8 @@ static int feed_head(struct http_parse *p, struct str bytes, size_t *used)
 		n = HTTP_PARSE_MAX_HEADER_BYTES - at;
 	if (n == 0)
 		return refuse(p, 431, "the header is too large");
-	if (p->stage == STAGE_HEADERS && at == p->line_at && (bytes.p[0] == ' ' || bytes.p[0] == '\t'))
+	if (p->stage == STAGE_HEADERS && at == p->line_at &&
+	    (bytes.p[0] == ' ' || bytes.p[0] == '\t'))
 		return refuse(p, 400, "header fields may not be folded");
 	n = up_to_bad_line_end(str_make(bytes.p, n), p->last);
 	if (n == 0)

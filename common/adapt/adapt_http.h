@@ -20,24 +20,25 @@
 #define HTTP_PARSE_MAX_HEADER_BYTES 16384 /* whole header block: 431 */
 #define HTTP_PARSE_MAX_TARGET_BYTES 8192  /* 414 */
 #define HTTP_PARSE_MAX_HEADERS 100        /* 431 */
-#define HTTP_PARSE_MAX_FRAMING_BYTES 16384 /* of chunk sizes, extensions and trailers, beside 8 for each byte of body: 400 */
+#define HTTP_PARSE_MAX_FRAMING_BYTES \
+	16384 /* of chunk sizes, extensions and trailers, beside 8 for each byte of body: 400 */
 
 struct http_parse;
 
 enum http_parse_event {
 	HTTP_PARSE_MORE = 0, /* everything was used, the request is not complete */
-	HTTP_PARSE_DONE,     /* complete; what was not used belongs to the next request (or to another protocol: upgrade) */
-	HTTP_PARSE_ERROR,    /* answer with http_parse_error and close */
+	HTTP_PARSE_DONE, /* complete; what was not used belongs to the next request (or to another protocol: upgrade) */
+	HTTP_PARSE_ERROR, /* answer with http_parse_error and close */
 };
 
 /* What the header block says; valid when http_parse_head_done. Slices are BORROWED until http_parse_free. */
 struct http_parse_head {
-	struct str method;      /* "GET" */
-	struct str target;      /* as sent */
-	int minor;              /* of the version: 0 or 1 */
-	bool keep_alive;        /* the client would like to go on */
-	bool upgrade;           /* Upgrade with Connection: upgrade, HTTP/1.1, no body */
-	bool expects_continue;  /* Expect: 100-continue and a body to come */
+	struct str method;     /* "GET" */
+	struct str target;     /* as sent */
+	int minor;             /* of the version: 0 or 1 */
+	bool keep_alive;       /* the client would like to go on */
+	bool upgrade;          /* Upgrade with Connection: upgrade, HTTP/1.1, no body */
+	bool expects_continue; /* Expect: 100-continue and a body to come */
 };
 
 /* NULL: out of memory. max_body: bytes, past it 413 (at once where Content-Length tells). */
@@ -53,7 +54,8 @@ const struct http_parse_head *http_parse_head(const struct http_parse *p);
 struct str http_parse_raw(const struct http_parse *p);  /* the header block as received */
 struct str http_parse_body(const struct http_parse *p); /* decoded; BORROWED until the next feed */
 size_t http_parse_header_count(const struct http_parse *p);
-void http_parse_header(const struct http_parse *p, size_t i, struct str *name, struct str *value); /* trimmed */
+void http_parse_header(const struct http_parse *p, size_t i, struct str *name,
+		       struct str *value); /* trimmed */
 /* Status to answer with, and why, after HTTP_PARSE_ERROR. */
 int http_parse_error(const struct http_parse *p, const char **message);
 

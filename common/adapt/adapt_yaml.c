@@ -29,7 +29,8 @@ int yaml_read(const char *path, struct buf *text, struct buf *errors)
 		buf_addf(errors, "%s: cannot be read: %s\n", path, strerror(errno));
 		err = E_CONFIG;
 	} else if (text->failed) {
-		buf_addf(errors, "%s: found more than %zu bytes, allowed: at most that\n", path, text->max);
+		buf_addf(errors, "%s: found more than %zu bytes, allowed: at most that\n", path,
+			 text->max);
 		err = E_CONFIG;
 	}
 	fclose(f);
@@ -86,7 +87,8 @@ static void scan_event(struct scan *s, const yaml_event_t *e)
 	case YAML_MAPPING_START_EVENT:
 	case YAML_SEQUENCE_START_EVENT:
 		if (++s->depth > YAML_MAX_DEPTH) {
-			scan_refuse(s, line, "found values nested more than 64 deep, allowed: at most that");
+			scan_refuse(s, line,
+				    "found values nested more than 64 deep, allowed: at most that");
 			s->too_deep = true;
 		}
 		break;
@@ -107,12 +109,14 @@ static int scan_text(const char *name, struct str text, struct buf *errors)
 
 	if (!yaml_parser_initialize(&parser))
 		return E_NOMEM;
-	yaml_parser_set_input_string(&parser, (const unsigned char *)(text.p ? text.p : ""), text.n);
+	yaml_parser_set_input_string(&parser, (const unsigned char *)(text.p ? text.p : ""),
+				     text.n);
 	while (!done) {
 		yaml_event_t event;
 
 		if (!yaml_parser_parse(&parser, &event)) {
-			buf_addf(errors, "%s:%zu: is no YAML: %s\n", name, parser.problem_mark.line + 1,
+			buf_addf(errors, "%s:%zu: is no YAML: %s\n", name,
+				 parser.problem_mark.line + 1,
 				 parser.problem ? parser.problem : "out of memory");
 			s.failed = true;
 			break;
@@ -127,7 +131,8 @@ static int scan_text(const char *name, struct str text, struct buf *errors)
 
 /* ── second pass ── */
 
-int yaml_tree_open(const char *name, struct str text, yaml_document_t *doc, yaml_node_t **root, struct buf *errors)
+int yaml_tree_open(const char *name, struct str text, yaml_document_t *doc, yaml_node_t **root,
+		   struct buf *errors)
 {
 	yaml_parser_t parser;
 	int err = scan_text(name, text, errors);
@@ -136,7 +141,8 @@ int yaml_tree_open(const char *name, struct str text, yaml_document_t *doc, yaml
 		return err;
 	if (!yaml_parser_initialize(&parser))
 		return E_NOMEM;
-	yaml_parser_set_input_string(&parser, (const unsigned char *)(text.p ? text.p : ""), text.n);
+	yaml_parser_set_input_string(&parser, (const unsigned char *)(text.p ? text.p : ""),
+				     text.n);
 	if (!yaml_parser_load(&parser, doc)) {
 		buf_addf(errors, "%s:%zu: is no YAML: %s\n", name, parser.problem_mark.line + 1,
 			 parser.problem ? parser.problem : "out of memory");
@@ -204,7 +210,8 @@ size_t yaml_tree_twin(yaml_document_t *doc, const yaml_node_t *mapping, size_t i
 
 /* ── flat mappings ── */
 
-static void flat_value(yaml_document_t *doc, const yaml_node_t *node, struct yaml_pair *pair, struct buf *joined)
+static void flat_value(yaml_document_t *doc, const yaml_node_t *node, struct yaml_pair *pair,
+		       struct buf *joined)
 {
 	buf_reset(joined);
 	if (node->type == YAML_SCALAR_NODE) {
@@ -225,25 +232,28 @@ static void flat_value(yaml_document_t *doc, const yaml_node_t *node, struct yam
 	pair->value = pair->shape == YAML_LIST ? buf_str(joined) : STR_NONE;
 }
 
-static int flat_pairs(const char *name, yaml_document_t *doc, const yaml_node_t *root, yaml_pair_fn fn, void *ctx,
-		      struct buf *errors)
+static int flat_pairs(const char *name, yaml_document_t *doc, const yaml_node_t *root,
+		      yaml_pair_fn fn, void *ctx, struct buf *errors)
 {
 	struct buf joined = BUF_INIT(YAML_MAX_BYTES);
 	int err = 0;
 
 	for (size_t i = 0; i < yaml_tree_count(root); i++) {
 		const yaml_node_t *key = yaml_tree_key(doc, root, i);
-		struct yaml_pair pair = { .line = (int)key->start_mark.line + 1, .key = yaml_tree_text(key) };
+		struct yaml_pair pair = { .line = (int)key->start_mark.line + 1,
+					  .key = yaml_tree_text(key) };
 		size_t twin = yaml_tree_twin(doc, root, i);
 
 		if (key->type != YAML_SCALAR_NODE) {
-			buf_addf(errors, "%s:%d: found %s as a key, allowed: a name\n", name, pair.line,
-				 yaml_tree_shape(key));
+			buf_addf(errors, "%s:%d: found %s as a key, allowed: a name\n", name,
+				 pair.line, yaml_tree_shape(key));
 			err = E_CONFIG;
 			continue;
 		}
 		if (twin < i) {
-			buf_addf(errors, "%s:%d: " STR_FMT ": found a second time (first in line %zu), allowed: once\n",
+			buf_addf(errors,
+				 "%s:%d: " STR_FMT
+				 ": found a second time (first in line %zu), allowed: once\n",
 				 name, pair.line, STR_ARG(pair.key),
 				 yaml_tree_key(doc, root, twin)->start_mark.line + 1);
 			err = E_CONFIG;
@@ -261,7 +271,8 @@ static bool is_empty_scalar(const yaml_node_t *node)
 	return node->type == YAML_SCALAR_NODE && node->data.scalar.length == 0;
 }
 
-int yaml_flat_walk(const char *name, struct str text, yaml_pair_fn fn, void *ctx, struct buf *errors)
+int yaml_flat_walk(const char *name, struct str text, yaml_pair_fn fn, void *ctx,
+		   struct buf *errors)
 {
 	yaml_document_t doc;
 	yaml_node_t *root = NULL;
@@ -272,8 +283,8 @@ int yaml_flat_walk(const char *name, struct str text, yaml_pair_fn fn, void *ctx
 	if (root && root->type == YAML_MAPPING_NODE) {
 		err = flat_pairs(name, &doc, root, fn, ctx, errors);
 	} else if (root && !is_empty_scalar(root)) {
-		buf_addf(errors, "%s:%zu: found %s, allowed: lines of \"key: value\"\n", name, root->start_mark.line + 1,
-			 yaml_tree_shape(root));
+		buf_addf(errors, "%s:%zu: found %s, allowed: lines of \"key: value\"\n", name,
+			 root->start_mark.line + 1, yaml_tree_shape(root));
 		err = E_CONFIG;
 	}
 	yaml_document_delete(&doc);
@@ -320,7 +331,8 @@ static bool path_step(const char **at, struct str *key, size_t *index)
 	return key->n > 0 || close;
 }
 
-static yaml_node_t *path_descend(yaml_document_t *doc, yaml_node_t *node, struct str key, size_t index, int *line)
+static yaml_node_t *path_descend(yaml_document_t *doc, yaml_node_t *node, struct str key,
+				 size_t index, int *line)
 {
 	if (!key.p) {
 		if (node->type != YAML_SEQUENCE_NODE || index >= yaml_tree_count(node))
@@ -355,7 +367,8 @@ int yaml_locate(struct str text, const char *path, int *line)
 		struct str key;
 		size_t index = 0;
 
-		node = path_step(&path, &key, &index) ? path_descend(&doc, node, key, index, line) : NULL;
+		node = path_step(&path, &key, &index) ? path_descend(&doc, node, key, index, line)
+						      : NULL;
 	}
 	err = node ? 0 : E_NOTFOUND;
 	yaml_document_delete(&doc);

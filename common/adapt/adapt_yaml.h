@@ -28,9 +28,10 @@ enum yaml_shape { YAML_SCALAR = 0, YAML_LIST, YAML_NESTED };
 
 /* One pair of a flat mapping. Everything is BORROWED until the callback returns. */
 struct yaml_pair {
-	int line;              /* of the key, from 1 */
+	int line; /* of the key, from 1 */
 	struct str key;
-	enum yaml_shape shape; /* LIST: a sequence of scalars, joined by commas in value; NESTED: anything deeper, value is empty */
+	enum yaml_shape
+		shape; /* LIST: a sequence of scalars, joined by commas in value; NESTED: anything deeper, value is empty */
 	struct str value;
 };
 typedef void (*yaml_pair_fn)(const struct yaml_pair *pair, void *ctx);
@@ -42,7 +43,8 @@ typedef void (*yaml_pair_fn)(const struct yaml_pair *pair, void *ctx);
  */
 int yaml_flat_load(const char *path, yaml_pair_fn fn, void *ctx, struct buf *errors) MUST_CHECK;
 /* The same over text; name is what errors call the file. */
-int yaml_flat_walk(const char *name, struct str text, yaml_pair_fn fn, void *ctx, struct buf *errors) MUST_CHECK;
+int yaml_flat_walk(const char *name, struct str text, yaml_pair_fn fn, void *ctx,
+		   struct buf *errors) MUST_CHECK;
 
 /*
  * Line of a place in a document: "namespaces[0].events[3].join" → line of that key (of that entry, where the path ends in an index).
@@ -56,8 +58,8 @@ int yaml_locate(struct str text, const char *path, int *line);
  * and *data NULL. An empty document is an error. The document is first checked against the schema here, because libcyaml stops at its first
  * error, often names the parent's line and never what is allowed, takes any word for a boolean and 010 for eight.
  */
-int yaml_load(const char *name, struct str text, const struct cyaml_schema_value *schema, void **data,
-	      struct buf *errors) MUST_CHECK;
+int yaml_load(const char *name, struct str text, const struct cyaml_schema_value *schema,
+	      void **data, struct buf *errors) MUST_CHECK;
 /* Nulls; accepts NULL inside. (Not yaml_free: libyaml exports that name, and would call ours.) */
 void yaml_unload(const struct cyaml_schema_value *schema, void **data);
 

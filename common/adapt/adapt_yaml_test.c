@@ -23,7 +23,8 @@ static void on_pair(const struct yaml_pair *pair, void *ctx)
 {
 	static const char shapes[] = "SLN";
 
-	buf_addf(ctx, "%d%c " STR_FMT "=" STR_FMT "\n", pair->line, shapes[pair->shape], STR_ARG(pair->key), STR_ARG(pair->value));
+	buf_addf(ctx, "%d%c " STR_FMT "=" STR_FMT "\n", pair->line, shapes[pair->shape],
+		 STR_ARG(pair->key), STR_ARG(pair->value));
 }
 
 static const struct {
@@ -33,12 +34,16 @@ static const struct {
 	{ "# nothing\n", "", "" },
 	{ "---\n", "", "" },
 	{ "a: 1\n\n# c\nb: \"x y\" # c\nc:\n", "1S a=1\n4S b=x y\n5S c=\n", "" },
-	{ "a: [x, 'y z']\nb:\n  - 1\n  - 2\nc: {d: e}\nd: [[1]]\n", "1L a=x,y z\n2L b=1,2\n5N c=\n6N d=\n", "" },
-	{ "a: 1\nb: 2\na: 3\n", "1S a=1\n2S b=2\n", "f.yaml:3: a: found a second time (first in line 1), allowed: once\n" },
+	{ "a: [x, 'y z']\nb:\n  - 1\n  - 2\nc: {d: e}\nd: [[1]]\n",
+	  "1L a=x,y z\n2L b=1,2\n5N c=\n6N d=\n", "" },
+	{ "a: 1\nb: 2\na: 3\n", "1S a=1\n2S b=2\n",
+	  "f.yaml:3: a: found a second time (first in line 1), allowed: once\n" },
 	{ "- a\n", "", "f.yaml:1: found a list, allowed: lines of \"key: value\"\n" },
 	{ "\nhello\n", "", "f.yaml:2: found a value, allowed: lines of \"key: value\"\n" },
-	{ "a: 1\nb: c: d\n", "", "f.yaml:2: is no YAML: mapping values are not allowed in this context\n" },
-	{ "a: &x 1\nb: *x\n", "", "f.yaml:2: found an alias (*name), allowed: values written out\n" },
+	{ "a: 1\nb: c: d\n", "",
+	  "f.yaml:2: is no YAML: mapping values are not allowed in this context\n" },
+	{ "a: &x 1\nb: *x\n", "",
+	  "f.yaml:2: found an alias (*name), allowed: values written out\n" },
 	{ "a: 1\n---\nb: 2\n", "", "f.yaml:2: found a second document (---), allowed: one\n" },
 	{ "a: \"x\\0y\"\n", "", "f.yaml:1: found a zero byte in a value, allowed: text\n" },
 	{ "? [a]\n: 1\nb: 2\n", "3S b=2\n", "f.yaml:1: found a list as a key, allowed: a name\n" },
@@ -83,7 +88,7 @@ static void test_flat_load_of_a_missing_or_huge_file_names_it(void **state)
 	assert_int_equal(write(fd, "key: value\n", 11), 11);
 	assert_int_equal(yaml_flat_load(path, on_pair, &pairs, &errors), 0);
 	assert_int_equal(yaml_read(path, &text, &errors), E_CONFIG);
-	assert_non_null(strstr(errors.p, "more than 10 bytes"));
+	assert_non_null(memmem(errors.p, errors.n, "more than 10 bytes", 18));
 	expect_text(&pairs, "1S key=value\n");
 	buf_fini(&errors);
 	buf_fini(&text);
@@ -133,7 +138,8 @@ static void test_locate_gives_the_line_of_a_path_or_of_its_nearest_parent(void *
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
-		assert_int_equal(yaml_locate(str_of(places_text), places[i].path, &line), places[i].err);
+		assert_int_equal(yaml_locate(str_of(places_text), places[i].path, &line),
+				 places[i].err);
 		assert_int_equal(line, places[i].line);
 	}
 	assert_int_equal(yaml_locate(STR("a: b: c"), "a", &line), E_NOTFOUND);
@@ -161,40 +167,55 @@ static const cyaml_strval_t modes[] = { { "all", 0 }, { "others", 1 } };
 static const cyaml_schema_field_t event_fields[] = {
 	CYAML_FIELD_STRING_PTR("name", CYAML_FLAG_POINTER, struct event, name, 1, 8),
 	CYAML_FIELD_UINT("count", CYAML_FLAG_OPTIONAL, struct event, count),
-	CYAML_FIELD_ENUM("mode", CYAML_FLAG_OPTIONAL | CYAML_FLAG_STRICT, struct event, mode, modes, 2),
+	CYAML_FIELD_ENUM("mode", CYAML_FLAG_OPTIONAL | CYAML_FLAG_STRICT, struct event, mode, modes,
+			 2),
 	CYAML_FIELD_BOOL("on", CYAML_FLAG_OPTIONAL, struct event, on),
 	CYAML_FIELD_END,
 };
-static const cyaml_schema_value_t event_value = { CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct event, event_fields) };
+static const cyaml_schema_value_t event_value = { CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT,
+								      struct event, event_fields) };
 static const cyaml_schema_field_t top_fields[] = {
 	CYAML_FIELD_STRING_PTR("name", CYAML_FLAG_POINTER, struct top, name, 0, CYAML_UNLIMITED),
 	CYAML_FIELD_INT("level", CYAML_FLAG_OPTIONAL, struct top, level),
-	CYAML_FIELD_SEQUENCE("events", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct top, events, &event_value, 1, 3),
+	CYAML_FIELD_SEQUENCE("events", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct top, events,
+			     &event_value, 1, 3),
 	CYAML_FIELD_FLOAT("ratio", CYAML_FLAG_OPTIONAL, struct top, ratio),
 	CYAML_FIELD_END,
 };
-static const cyaml_schema_value_t top_value = { CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct top, top_fields) };
+static const cyaml_schema_value_t top_value = { CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct top,
+								    top_fields) };
 
 static const struct {
 	const char *text, *errors;
 } loads[] = {
-	{ "name: x\nlevel: -32768\nevents:\n- {name: a, count: 255, mode: others, on: true}\nratio: 0.5\n", "" },
+	{ "name: x\nlevel: -32768\nevents:\n- {name: a, count: 255, mode: others, on: "
+	  "true}\nratio: 0.5\n",
+	  "" },
 	{ "", "p:1: found nothing, allowed: a document\n" },
-	{ "- a\n", "p:1: found a list, allowed: a mapping with the keys name, level, events, ratio\n" },
-	{ "name: x\nlevel: ten\n", "p:2: level: found \"ten\", allowed: whole number -32768 to 32767\n" },
-	{ "name: x\nlevel: 010\n", "p:2: level: found \"010\", allowed: whole number -32768 to 32767\n" },
-	{ "name: x\nlevel: 32768\n", "p:2: level: found \"32768\", allowed: whole number -32768 to 32767\n" },
-	{ "name: x\nlevel: {a: b}\n", "p:2: level: found a mapping, allowed: whole number -32768 to 32767\n" },
+	{ "- a\n",
+	  "p:1: found a list, allowed: a mapping with the keys name, level, events, ratio\n" },
+	{ "name: x\nlevel: ten\n",
+	  "p:2: level: found \"ten\", allowed: whole number -32768 to 32767\n" },
+	{ "name: x\nlevel: 010\n",
+	  "p:2: level: found \"010\", allowed: whole number -32768 to 32767\n" },
+	{ "name: x\nlevel: 32768\n",
+	  "p:2: level: found \"32768\", allowed: whole number -32768 to 32767\n" },
+	{ "name: x\nlevel: {a: b}\n",
+	  "p:2: level: found a mapping, allowed: whole number -32768 to 32767\n" },
 	{ "level: 1\n", "p:1: found no key \"name\", allowed: it must be there\n" },
-	{ "name: x\nevent: 1\n", "p:2: found key \"event\", allowed: name, level, events, ratio (nearest: events)\n" },
-	{ "name: x\nname: y\n", "p:2: name: found a second time (first in line 1), allowed: once\n" },
+	{ "name: x\nevent: 1\n",
+	  "p:2: found key \"event\", allowed: name, level, events, ratio (nearest: events)\n" },
+	{ "name: x\nname: y\n",
+	  "p:2: name: found a second time (first in line 1), allowed: once\n" },
 	{ "name: [x]\n", "p:1: name: found a list, allowed: text\n" },
 	{ "name: x\nevents: []\n", "p:2: events: found a list of 0, allowed: 1 to 3\n" },
 	{ "name: x\nevents: a\n", "p:2: events: found \"a\", allowed: a list\n" },
-	{ "name: x\nratio: half\n", "p:1: Invalid value: Load: Invalid FLOAT value: half; Load: Backtrace:; in mapping field 'ratio' "
+	{ "name: x\nratio: half\n", "p:1: Invalid value: Load: Invalid FLOAT value: half; Load: "
+				    "Backtrace:; in mapping field 'ratio' "
 				    "(line: 2, column: 8)\n" },
 	/* Everything at once. */
-	{ "name: x\nevents:\n  - name: 123456789\n    mode: none\n    on: yes\n  - count: 256\n  - 3\n",
+	{ "name: x\nevents:\n  - name: 123456789\n    mode: none\n    on: yes\n  - count: 256\n  - "
+	  "3\n",
 	  "p:3: events[0].name: found \"123456789\", allowed: text of 1 to 8 bytes\n"
 	  "p:4: events[0].mode: found \"none\", allowed: all, others\n"
 	  "p:5: events[0].on: found \"yes\", allowed: true or false\n"

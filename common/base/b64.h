@@ -13,7 +13,7 @@ static inline size_t b64_encoded_bytes(size_t n)
 	return (n + 2) / 3 * 4;
 }
 
-void b64_encode(struct str in, char *out);    /* writes b64_encoded_bytes(in.n), not terminated */
+void b64_encode(struct str in, char *out);      /* writes b64_encoded_bytes(in.n), not terminated */
 size_t b64url_encode(struct str in, char *out); /* without padding; returns the length written */
 /* out holds at least in.n / 4 * 3 + 3 bytes; *n is what was written. 0 or E_SYNTAX. */
 int b64_decode(struct str in, char *out, size_t *n) MUST_CHECK;

@@ -60,12 +60,14 @@ static void test_random_bytes_survive(void **state)
 static void test_decoders_are_strict(void **state)
 {
 	static const struct str bad[] = {
-		STR("Zg"),   STR("Zg="),   STR("Zg==="), STR("Zg==\n"), STR(" Zg=="), STR("Zh=="),     STR("Zm9="),
-		STR("===="), STR("Z==="),  STR("Zm9vZ"), STR("Zm-v"),   STR("Zm_v"),  STR("Z=g="),     STR("Zg==Zg=="),
-		STR("Zm9\0"), STR("Zm9\xff"), STR("="),  STR("Zg=a"),
+		STR("Zg"),      STR("Zg="),  STR("Zg==="), STR("Zg==\n"),   STR(" Zg=="),
+		STR("Zh=="),    STR("Zm9="), STR("===="),  STR("Z==="),     STR("Zm9vZ"),
+		STR("Zm-v"),    STR("Zm_v"), STR("Z=g="),  STR("Zg==Zg=="), STR("Zm9\0"),
+		STR("Zm9\xff"), STR("="),    STR("Zg=a"),
 	};
 	static const struct str bad_url[] = {
-		STR("Zg=="), STR("Zh"), STR("Zm9"), STR("Z"), STR("Zm9vZ"), STR("Zm+v"), STR("Zm/v"), STR("Zm v"), STR("="),
+		STR("Zg=="), STR("Zh"),   STR("Zm9"),  STR("Z"), STR("Zm9vZ"),
+		STR("Zm+v"), STR("Zm/v"), STR("Zm v"), STR("="),
 	};
 	char out[64];
 	size_t n;

@@ -93,38 +93,41 @@ void buf_addz(struct buf *b, const char *z)
 	buf_add(b, str_of(z));
 }
 
-void buf_addf(struct buf *b, const char *fmt, ...)
-{
-	char small[256];
-	char *at;
-	va_list args;
-	int n;
+static void add_long_format(struct buf *b, size_t n, const char *fmt, va_list args)
+	PRINTF_LIKE(3, 0);
 
-	va_start(args, fmt);
-	n = vsnprintf(small, sizeof(small), fmt, args);
-	va_end(args);
-	if (n < 0) {
-		fail(b, E_FAIL);
-		return;
-	}
-	if ((size_t)n < sizeof(small)) {
-		buf_add(b, str_make(small, (size_t)n));
-		return;
-	}
-	/* One byte more than wanted: vsnprintf writes the terminator. */
-	at = mem_try_resize(NULL, (size_t)n + 1);
-	if (!at) {
+/* Text longer than the fixed room of buf_addf; n is its length. */
+static void add_long_format(struct buf *b, size_t n, const char *fmt, va_list args)
+{
+	/* One byte more than wanted, and so not in b itself: vsnprintf writes the terminator. */
+	char *text = mem_try_resize(NULL, n + 1);
+
+	if (!text) {
 		fail(b, E_NOMEM);
 		return;
 	}
+	vsnprintf(text, n + 1, fmt, args);
+	buf_add(b, str_make(text, n));
+	mem_free(text);
+}
+
+void buf_addf(struct buf *b, const char *fmt, ...)
+{
+	char text[256];
+	va_list args, again;
+	int n;
+
 	va_start(args, fmt);
-	n = vsnprintf(at, (size_t)n + 1, fmt, args);
-	va_end(args);
+	va_copy(again, args);
+	n = vsnprintf(text, sizeof(text), fmt, args);
 	if (n < 0)
 		fail(b, E_FAIL);
-	else
-		buf_add(b, str_make(at, (size_t)n));
-	mem_free(at);
+	else if ((size_t)n < sizeof(text))
+		buf_add(b, str_make(text, (size_t)n));
+	else if (!b->failed)
+		add_long_format(b, (size_t)n, fmt, again);
+	va_end(again);
+	va_end(args);
 }
 
 void buf_addu(struct buf *b, uint64_t value)

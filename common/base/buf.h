@@ -25,7 +25,10 @@ struct buf {
 	int failed; /* first error (E_NOMEM, E_TOOBIG), sticky until buf_reset */
 };
 
-#define BUF_INIT(max_bytes) { NULL, 0, 0, (max_bytes), 0 }
+#define BUF_INIT(max_bytes) \
+	{ \
+		NULL, 0, 0, (max_bytes), 0 \
+	}
 
 void buf_init(struct buf *b, size_t max_bytes);
 void buf_fini(struct buf *b);
@@ -52,11 +55,13 @@ struct blob {
 	char data[];
 };
 
-struct blob *blob_new(size_t n);        /* refs 1, contents undefined; NULL when out of memory or n > 2^31 */
-struct blob *blob_copy(struct str s);   /* refs 1 */
+/* Refs 1, contents undefined; NULL when out of memory or n > 2^31. */
+struct blob *blob_new(size_t n);
+struct blob *blob_copy(struct str s); /* refs 1 */
 struct blob *blob_ref(struct blob *blob);
-void blob_unref(struct blob **blob);    /* nulls; frees with the last reference; accepts NULL inside */
-struct blob *buf_take_blob(struct buf *b); /* copies out and resets; NULL when b->failed or out of memory */
+void blob_unref(struct blob **blob); /* nulls; frees with the last reference; accepts NULL inside */
+/* Copies out and resets; NULL (b unchanged) when b->failed or out of memory. */
+struct blob *buf_take_blob(struct buf *b);
 
 static inline struct str blob_str(const struct blob *blob)
 {

@@ -65,8 +65,10 @@ static struct date date_of(uint64_t days_since_1970)
 	uint64_t days = days_since_1970 + 719468; /* since 0000-03-01 */
 	uint64_t era = days / 146097;             /* of 400 years */
 	uint64_t day_of_era = days % 146097;
-	uint64_t year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
-	uint64_t day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+	uint64_t year_of_era =
+		(day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
+	uint64_t day_of_year =
+		day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
 	uint64_t march_month = (5 * day_of_year + 2) / 153;
 	struct date date;
 

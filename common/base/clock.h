@@ -9,12 +9,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-uint64_t clock_ms(void);         /* monotonic, cached by clock_tick; never 0 */
-void clock_tick(void);           /* refresh the cache */
-void clock_expire(void);         /* the next clock_ms refreshes it: svc does this before and after the loop sleeps */
-uint64_t clock_exact_ns(void);   /* monotonic, exact */
-uint64_t clock_wall_ms(void);    /* milliseconds since 1970 UTC */
-void clock_fake(uint64_t mono_ms, uint64_t wall_ms); /* tests: from now on these; 0,0 returns to the real clocks */
+uint64_t clock_ms(void); /* monotonic, cached by clock_tick; never 0 */
+void clock_tick(void);   /* refresh the cache */
+/* The next clock_ms refreshes it: svc does this before and after the loop sleeps. */
+void clock_expire(void);
+uint64_t clock_exact_ns(void); /* monotonic, exact */
+uint64_t clock_wall_ms(void);  /* milliseconds since 1970 UTC */
+void clock_fake(uint64_t mono_ms,
+		uint64_t wall_ms); /* tests: from now on these; 0,0 returns to the real clocks */
 
 #define CLOCK_ISO_BYTES 25
 /* "2026-01-31T23:59:59.123Z" (ISO 8601, UTC, milliseconds), terminated. */

@@ -14,7 +14,13 @@ enum {
 };
 
 /* Who is to blame, and so what to do: see docs/errors.md. */
-enum err_class { ERR_CLASS_NONE = 0, ERR_CLASS_PEER, ERR_CLASS_BUSY, ERR_CLASS_LOCAL, ERR_CLASS_BUG };
+enum err_class {
+	ERR_CLASS_NONE = 0,
+	ERR_CLASS_PEER,
+	ERR_CLASS_BUSY,
+	ERR_CLASS_LOCAL,
+	ERR_CLASS_BUG
+};
 
 #define MUST_CHECK __attribute__((warn_unused_result))
 #define PRINTF_LIKE(fmt, args) __attribute__((format(printf, fmt, args)))

@@ -45,7 +45,8 @@ static inline void sip_word(struct sip *s, uint64_t word, int rounds)
 	s->v0 ^= word;
 }
 
-static inline uint64_t sip(uint64_t k0, uint64_t k1, struct str in, int word_rounds, int final_rounds)
+static inline uint64_t sip(uint64_t k0, uint64_t k1, struct str in, int word_rounds,
+			   int final_rounds)
 {
 	struct sip s = {
 		k0 ^ UINT64_C(0x736f6d6570736575),

@@ -16,16 +16,19 @@ struct list {
 	struct list *next, *prev;
 };
 
-#define CONTAINER_OF(pointer, type, member) ((type *)(void *)((char *)(pointer)-offsetof(type, member)))
+#define CONTAINER_OF(pointer, type, member) \
+	((type *)(void *)((char *)(pointer)-offsetof(type, member)))
 #define LIST_EACH(head, node, after) \
-	for (struct list *node = (head)->next, *after = node->next; node != (head); node = after, after = node->next)
+	for (struct list *node = (head)->next, *after = node->next; node != (head); \
+	     node = after, after = node->next)
 
 static inline void list_init(struct list *l)
 {
 	l->next = l->prev = l;
 }
 
-static inline bool list_empty(const struct list *l) /* of a head: nothing in it; of a node: on no list */
+/* Of a head: nothing in it; of a node: on no list. */
+static inline bool list_empty(const struct list *l)
 {
 	return l->next == l;
 }

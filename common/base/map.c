@@ -28,7 +28,8 @@ static void table_free(struct map_table *t)
 	*t = (struct map_table){ NULL, 0, 0, 0 };
 }
 
-static struct map_slot *table_find(const struct map *m, const struct map_table *t, uint32_t hash, struct str key)
+static struct map_slot *table_find(const struct map *m, const struct map_table *t, uint32_t hash,
+				   struct str key)
 {
 	if (t->live == 0)
 		return NULL;

@@ -18,8 +18,8 @@
 typedef struct str (*map_key_fn)(const void *object);
 
 struct map_slot {
-	uint32_t hash;  /* 0: never used, 1: deleted, else hash of the key (made >= 2) */
-	void *object;   /* BORROWED: the table owns nothing */
+	uint32_t hash; /* 0: never used, 1: deleted, else hash of the key (made >= 2) */
+	void *object;  /* BORROWED: the table owns nothing */
 };
 
 struct map_table {
@@ -48,6 +48,6 @@ size_t map_bytes(const struct map *m); /* memory of the table */
 void *map_next(struct map *m, size_t *position);
 #define MAP_EACH(map, type, var) \
 	for (size_t var##_at = 0, var##_once = 1; var##_once; var##_once = 0) \
-		for (type *var; (var = map_next((map), &var##_at)) != NULL;)
+		for (type * var; (var = map_next((map), &var##_at)) != NULL;)
 
 #endif

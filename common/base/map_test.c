@@ -92,7 +92,8 @@ static void test_random_operations_agree_with_a_model(void **state)
 			struct item *item = &items[test_random(&seed) % span];
 
 			if (i % 7 == 0)
-				assert_ptr_equal(map_get(&m, item_key(item)), item->in ? item : NULL);
+				assert_ptr_equal(map_get(&m, item_key(item)),
+						 item->in ? item : NULL);
 			put_or_del(&m, item, test_random(&seed) % 100 < percent_put);
 		}
 		check_against_model(&m);
@@ -220,8 +221,10 @@ int main(void)
 		cmocka_unit_test_setup(test_empty_table_costs_no_memory, make_items),
 		cmocka_unit_test_setup(test_random_operations_agree_with_a_model, make_items),
 		cmocka_unit_test_setup(test_resize_is_spread_over_calls, make_items),
-		cmocka_unit_test_setup(test_current_entry_may_be_removed_while_iterating, make_items),
-		cmocka_unit_test_setup(test_churn_of_few_entries_does_not_grow_the_table, make_items),
+		cmocka_unit_test_setup(test_current_entry_may_be_removed_while_iterating,
+				       make_items),
+		cmocka_unit_test_setup(test_churn_of_few_entries_does_not_grow_the_table,
+				       make_items),
 		cmocka_unit_test_setup(test_table_when_mostly_emptied_then_shrinks, make_items),
 		cmocka_unit_test_setup(test_put_when_memory_fails_then_nothing_changed, make_items),
 	};

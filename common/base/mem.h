@@ -13,7 +13,8 @@
 void *mem_need(size_t bytes);
 char *mem_need_dup(const char *z); /* NULL stays NULL */
 void *mem_try(size_t bytes);
-void *mem_try_resize(void *p, size_t bytes); /* like realloc; p stays valid when NULL is returned; not zeroed */
+/* Like realloc; p stays valid when NULL is returned; not zeroed. */
+void *mem_try_resize(void *p, size_t bytes);
 void mem_free(void *p);
 
 /* Tests: let allocation number n from now (1 = the next) fail once; 0 switches off. */

@@ -76,7 +76,8 @@ uint64_t rnd_u64(void)
 
 void rnd_id(char *out, size_t n)
 {
-	static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+	static const char alphabet[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
 	rnd_bytes(out, n);
 	for (size_t i = 0; i < n; i++)

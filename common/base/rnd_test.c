@@ -54,8 +54,8 @@ static void test_ids_use_the_whole_url_alphabet(void **state)
 			counts[(unsigned char)id[i]]++;
 	}
 	for (int c = 0; c < 256; c++) {
-		bool allowed = (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '-' ||
-			       c == '_';
+		bool allowed = (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') ||
+			       (c >= 'a' && c <= 'z') || c == '-' || c == '_';
 
 		assert_int_equal(counts[c] > 0, allowed);
 		letters += allowed;

@@ -37,7 +37,8 @@ void slab_init(struct slab *s, size_t object_bytes, size_t max_objects)
 {
 	*s = (struct slab){ .max = max_objects };
 	BUG_ON(object_bytes > CHUNK_BYTES * 16);
-	s->size = object_bytes ? (object_bytes + ALIGN_BYTES - 1) / ALIGN_BYTES * ALIGN_BYTES : ALIGN_BYTES;
+	s->size = object_bytes ? (object_bytes + ALIGN_BYTES - 1) / ALIGN_BYTES * ALIGN_BYTES
+			       : ALIGN_BYTES;
 }
 
 void slab_fini(struct slab *s)
@@ -96,6 +97,7 @@ void *slab_get(struct slab *s)
 	if (!s->free_list && add_chunk(s))
 		return NULL;
 	object = s->free_list;
+	BUG_ON(!object);
 	ASAN_UNPOISON_MEMORY_REGION(object, s->size);
 	s->free_list = object->next;
 	s->live++;

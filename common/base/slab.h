@@ -9,17 +9,18 @@
 #include <stddef.h>
 
 struct slab {
-	size_t size;      /* bytes of one object, rounded up to 16 */
-	size_t max;       /* objects allowed, 0 = no bound */
-	size_t live;      /* objects handed out */
-	size_t total;     /* objects held, handed out or free */
+	size_t size;  /* bytes of one object, rounded up to 16 */
+	size_t max;   /* objects allowed, 0 = no bound */
+	size_t live;  /* objects handed out */
+	size_t total; /* objects held, handed out or free */
 	void *free_list;
-	void *chunks;     /* OWNED blocks of objects */
+	void *chunks; /* OWNED blocks of objects */
 };
 
 void slab_init(struct slab *s, size_t object_bytes, size_t max_objects);
-void slab_fini(struct slab *s); /* every object must have been given back, else it is a BUG in debug builds */
-void *slab_get(struct slab *s); /* zeroed; NULL at the bound or out of memory */
+/* Every object must have been given back, else it is a BUG in debug builds. */
+void slab_fini(struct slab *s);
+void *slab_get(struct slab *s);              /* zeroed; NULL at the bound or out of memory */
 void slab_put(struct slab *s, void *object); /* accepts NULL */
 
 #endif

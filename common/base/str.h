@@ -20,7 +20,7 @@ struct str {
 
 #define STR(literal) ((struct str){ "" literal, sizeof(literal) - 1 }) /* of a string literal */
 #define STR_NONE ((struct str){ NULL, 0 })
-#define STR_FMT "%.*s"                                   /* printf("..." STR_FMT, STR_ARG(s)) */
+#define STR_FMT "%.*s" /* printf("..." STR_FMT, STR_ARG(s)) */
 #define STR_ARG(s) (int)((s).n), ((s).p ? (s).p : "")
 
 static inline struct str str_make(const char *p, size_t n)
@@ -28,7 +28,8 @@ static inline struct str str_make(const char *p, size_t n)
 	return (struct str){ p, n };
 }
 
-static inline struct str str_of(const char *z) /* of a NUL-terminated string; NULL gives the empty slice */
+/* Of a NUL-terminated string; NULL gives the empty slice. */
+static inline struct str str_of(const char *z)
 {
 	return (struct str){ z, z ? strlen(z) : 0 };
 }

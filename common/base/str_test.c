@@ -56,9 +56,12 @@ static void test_cut_splits_at_the_first_separator(void **state)
 		struct str s, head, tail;
 		bool found;
 	} rows[] = {
-		{ STR("a,b,c"), STR("a"), STR("b,c"), true }, { STR(",b"), STR(""), STR("b"), true },
-		{ STR("a,"), STR("a"), STR(""), true },       { STR(","), STR(""), STR(""), true },
-		{ STR("abc"), STR("abc"), STR(""), false },   { STR(""), STR(""), STR(""), false },
+		{ STR("a,b,c"), STR("a"), STR("b,c"), true },
+		{ STR(",b"), STR(""), STR("b"), true },
+		{ STR("a,"), STR("a"), STR(""), true },
+		{ STR(","), STR(""), STR(""), true },
+		{ STR("abc"), STR("abc"), STR(""), false },
+		{ STR(""), STR(""), STR(""), false },
 		{ { NULL, 0 }, STR(""), STR(""), false },
 	};
 	struct str head, tail;

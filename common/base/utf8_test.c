@@ -9,7 +9,10 @@ static bool naive_valid(const unsigned char *p, size_t n)
 	static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
 
 	while (n > 0) {
-		size_t length = p[0] < 0x80 ? 1 : (p[0] & 0xe0) == 0xc0 ? 2 : (p[0] & 0xf0) == 0xe0 ? 3 : 4;
+		size_t length = p[0] < 0x80             ? 1
+				: (p[0] & 0xe0) == 0xc0 ? 2
+				: (p[0] & 0xf0) == 0xe0 ? 3
+							: 4;
 		uint32_t code = length == 1 ? p[0] : p[0] & (0x7fu >> length);
 
 		if (length > n || (length == 4 && (p[0] & 0xf8) != 0xf0))
@@ -38,18 +41,18 @@ static void test_table_of_known_texts(void **state)
 		{ STR("ascii, longer than eight bytes"), true },
 		{ STR("12345678\xc3\xa9"), true },
 		{ STR("\xe2\x82\xac \xf0\x9f\x98\x80"), true },
-		{ STR("\xf4\x8f\xbf\xbf"), true },          /* U+10FFFF */
-		{ STR("\xef\xbf\xbf\xee\x80\x80"), true },  /* U+FFFF, U+E000 */
+		{ STR("\xf4\x8f\xbf\xbf"), true },         /* U+10FFFF */
+		{ STR("\xef\xbf\xbf\xee\x80\x80"), true }, /* U+FFFF, U+E000 */
 		{ { "\0", 1 }, true },
-		{ STR("\xc0\x80"), false },                 /* overlong NUL */
+		{ STR("\xc0\x80"), false }, /* overlong NUL */
 		{ STR("\xc1\xbf"), false },
 		{ STR("\xe0\x9f\xbf"), false },
 		{ STR("\xf0\x8f\xbf\xbf"), false },
-		{ STR("\xed\xa0\x80"), false },             /* surrogate */
-		{ STR("\xf4\x90\x80\x80"), false },         /* past U+10FFFF */
+		{ STR("\xed\xa0\x80"), false },     /* surrogate */
+		{ STR("\xf4\x90\x80\x80"), false }, /* past U+10FFFF */
 		{ STR("\xf5\x80\x80\x80"), false },
 		{ STR("\x80"), false },
-		{ STR("1234567\xc3"), false },              /* cut off */
+		{ STR("1234567\xc3"), false }, /* cut off */
 		{ STR("\xf0\x9f\x98"), false },
 		{ STR("\xff"), false },
 	};
@@ -76,8 +79,9 @@ static void test_all_short_sequences_agree_with_the_definition(void **state)
 
 static void test_random_mixtures_agree_with_the_definition(void **state)
 {
-	static const unsigned char interesting[] = { 0x00, 0x41, 0x7f, 0x80, 0x8f, 0x90, 0x9f, 0xa0, 0xbf, 0xc1,
-						     0xc2, 0xdf, 0xe0, 0xe1, 0xed, 0xef, 0xf0, 0xf1, 0xf4, 0xf5 };
+	static const unsigned char interesting[] = { 0x00, 0x41, 0x7f, 0x80, 0x8f, 0x90, 0x9f,
+						     0xa0, 0xbf, 0xc1, 0xc2, 0xdf, 0xe0, 0xe1,
+						     0xed, 0xef, 0xf0, 0xf1, 0xf4, 0xf5 };
 	unsigned char text[24];
 	uint64_t seed = 3;
 	size_t valid = 0;

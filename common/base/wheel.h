@@ -16,7 +16,8 @@
 #define WHEEL_SLOTS 64
 
 struct wheel_timer;
-typedef void (*wheel_timer_fn)(struct wheel_timer *timer); /* disarmed when called; may arm itself again or be freed */
+/* Disarmed when called; may arm itself again or be freed. */
+typedef void (*wheel_timer_fn)(struct wheel_timer *timer);
 
 struct wheel_timer {
 	struct list node;

@@ -86,7 +86,8 @@ static void check_against_model(void)
 
 static uint64_t random_delay_ms(uint64_t *seed)
 {
-	static const uint64_t spans_ms[] = { 5, 50, 700, 30000, 45000, 3 * HOUR_MS, 50 * HOUR_MS, 120 * HOUR_MS };
+	static const uint64_t spans_ms[] = { 5,     50,          700,          30000,
+					     45000, 3 * HOUR_MS, 50 * HOUR_MS, 120 * HOUR_MS };
 
 	return test_random(seed) % spans_ms[test_random(seed) % COUNT_OF(spans_ms)] + 1;
 }
@@ -110,7 +111,8 @@ static void test_random_arms_and_cancels_agree_with_a_model(void **state)
 			t->due_ms = 0;
 			break;
 		default:
-			advance_to(now_ms + (turn % 500 ? test_random(&seed) % 9000 : random_delay_ms(&seed)));
+			advance_to(now_ms + (turn % 500 ? test_random(&seed) % 9000
+							: random_delay_ms(&seed)));
 			check_against_model();
 		}
 	}

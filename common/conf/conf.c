@@ -9,11 +9,26 @@
 #include "common/conf/conf_table.h"
 
 /* Names used in the users column of options.def. */
-enum { EDGE = CONF_EDGE, AUTH = CONF_AUTH, ROUTER = CONF_ROUTER, INGEST = CONF_INGEST, CTL = CONF_CTL, ALL = CONF_ALL };
+enum {
+	EDGE = CONF_EDGE,
+	AUTH = CONF_AUTH,
+	ROUTER = CONF_ROUTER,
+	INGEST = CONF_INGEST,
+	CTL = CONF_CTL,
+	ALL = CONF_ALL
+};
 
 const struct conf_row conf_rows[CONF_OPTION_COUNT] = {
 #define OPT(kind, field, env, def, min, max, users, doc) \
-	{ CONF_KIND_##kind, #field, (env), (def), (min), (max), (users), (doc), offsetof(struct conf, field) },
+	{ CONF_KIND_##kind, \
+	  #field, \
+	  (env), \
+	  (def), \
+	  (min), \
+	  (max), \
+	  (users), \
+	  (doc), \
+	  offsetof(struct conf, field) },
 #include "common/conf/options.def"
 #undef OPT
 };
@@ -124,8 +139,8 @@ static void add_found(const struct conf_row *row, struct str value, struct buf *
 	buf_addz(out, shown < value.n ? "...\"" : "\"");
 }
 
-int conf_row_set(struct conf *c, const struct conf_row *row, enum conf_source source, const char *where, const char *shown,
-		 struct str value, struct buf *errors)
+int conf_row_set(struct conf *c, const struct conf_row *row, enum conf_source source,
+		 const char *where, const char *shown, struct str value, struct buf *errors)
 {
 	size_t index = (size_t)(row - conf_rows);
 	bool store = source >= c->sources[index];
@@ -182,7 +197,8 @@ void conf_row_allowed(const struct conf_row *row, struct buf *out)
 
 	switch (row->kind) {
 	case CONF_KIND_INT:
-		buf_addf(out, "whole number %lld to %lld", (long long)row->min, (long long)row->max);
+		buf_addf(out, "whole number %lld to %lld", (long long)row->min,
+			 (long long)row->max);
 		break;
 	case CONF_KIND_BOOL:
 		buf_addz(out, "true or false");
@@ -205,7 +221,11 @@ void conf_row_users(const struct conf_row *row, struct buf *out)
 	static const struct {
 		unsigned bit;
 		const char *name;
-	} names[] = { { EDGE, "edge" }, { AUTH, "auth" }, { ROUTER, "router" }, { INGEST, "ingest" }, { CTL, "roomwire" } };
+	} names[] = { { EDGE, "edge" },
+		      { AUTH, "auth" },
+		      { ROUTER, "router" },
+		      { INGEST, "ingest" },
+		      { CTL, "roomwire" } };
 	bool first = true;
 
 	if (row->users == ALL) {
@@ -246,8 +266,8 @@ static int unknown_key(const char *where, struct str key, struct buf *errors)
 		words[i] = conf_rows[i].field;
 	words[CONF_OPTION_COUNT] = NULL;
 	near = yaml_nearest(key, words);
-	buf_addf(errors, "%s: " STR_FMT ": found a key that no option has, allowed: ", where, (int)(key.n < 80 ? key.n : 80),
-		 key.p ? key.p : "");
+	buf_addf(errors, "%s: " STR_FMT ": found a key that no option has, allowed: ", where,
+		 (int)(key.n < 80 ? key.n : 80), key.p ? key.p : "");
 	if (near)
 		buf_addf(errors, "%s (the nearest), and what --help lists\n", near);
 	else
@@ -255,8 +275,8 @@ static int unknown_key(const char *where, struct str key, struct buf *errors)
 	return E_CONFIG;
 }
 
-int conf_set_from(struct conf *c, enum conf_source source, const char *where, struct str key, struct str value,
-		  struct buf *errors)
+int conf_set_from(struct conf *c, enum conf_source source, const char *where, struct str key,
+		  struct str value, struct buf *errors)
 {
 	const struct conf_row *row = conf_row_find(key);
 
@@ -265,7 +285,8 @@ int conf_set_from(struct conf *c, enum conf_source source, const char *where, st
 	return conf_row_set(c, row, source, where, row->field, value, errors);
 }
 
-int conf_set(struct conf *c, const char *where, struct str key, struct str value, struct buf *errors)
+int conf_set(struct conf *c, const char *where, struct str key, struct str value,
+	     struct buf *errors)
 {
 	return conf_set_from(c, CONF_COMMAND, where, key, value, errors);
 }

@@ -22,7 +22,14 @@ enum conf_user {
 };
 
 /* Where a value comes from; a later one is stronger, in whatever order they are set. */
-enum conf_source { CONF_DEFAULT = 0, CONF_PROFILE, CONF_FILE, CONF_ENV, CONF_ENV_PROFILE, CONF_COMMAND };
+enum conf_source {
+	CONF_DEFAULT = 0,
+	CONF_PROFILE,
+	CONF_FILE,
+	CONF_ENV,
+	CONF_ENV_PROFILE,
+	CONF_COMMAND
+};
 
 enum conf_option {
 #define OPT(kind, field, env, def, min, max, users, doc) CONF_OPTION_##field,
@@ -52,10 +59,11 @@ void conf_fini(struct conf *c);
  * 0, or E_CONFIG with one line appended to errors: "WHERE: KEY: found VALUE, allowed …" (secrets print as ***).
  * An unknown key is an error that suggests the nearest known one.
  */
-int conf_set(struct conf *c, const char *where, struct str key, struct str value, struct buf *errors) MUST_CHECK;
+int conf_set(struct conf *c, const char *where, struct str key, struct str value,
+	     struct buf *errors) MUST_CHECK;
 /* The same from another source: checked in any case, taken unless a stronger source has set the option already. */
-int conf_set_from(struct conf *c, enum conf_source source, const char *where, struct str key, struct str value,
-		  struct buf *errors) MUST_CHECK;
+int conf_set_from(struct conf *c, enum conf_source source, const char *where, struct str key,
+		  struct str value, struct buf *errors) MUST_CHECK;
 /* A flat YAML mapping of options. Remembers nothing but values. Errors as conf_set; also syntax errors and duplicate keys, with lines. */
 int conf_load_file(struct conf *c, const char *path, struct buf *errors) MUST_CHECK;
 /* Known variables of the environment (JWT_DEV too). An empty variable counts as unset. */

@@ -23,14 +23,16 @@ static void on_pair(const struct yaml_pair *pair, void *ctx)
 	int err;
 
 	snprintf(where, sizeof(where), "%s:%d", load->path, pair->line);
-	if (row && (pair->shape == YAML_NESTED || (pair->shape == YAML_LIST && row->kind != CONF_KIND_LIST))) {
+	if (row && (pair->shape == YAML_NESTED ||
+		    (pair->shape == YAML_LIST && row->kind != CONF_KIND_LIST))) {
 		buf_addf(load->errors, "%s: %s: found %s, allowed: ", where, row->field,
 			 pair->shape == YAML_LIST ? "a list" : "nested values");
 		conf_row_allowed(row, load->errors);
 		buf_addc(load->errors, '\n');
 		err = E_CONFIG;
 	} else {
-		err = conf_set_from(load->c, CONF_FILE, where, pair->key, pair->value, load->errors);
+		err = conf_set_from(load->c, CONF_FILE, where, pair->key, pair->value,
+				    load->errors);
 	}
 	if (err)
 		load->err = err;
@@ -45,8 +47,8 @@ int conf_load_file(struct conf *c, const char *path, struct buf *errors)
 }
 
 /* 0, also when the variable is not there or empty. */
-static int load_variable(struct conf *c, const struct conf_row *row, enum conf_source source, const char *variable,
-			 struct buf *errors)
+static int load_variable(struct conf *c, const struct conf_row *row, enum conf_source source,
+			 const char *variable, struct buf *errors)
 {
 	const char *value = getenv(variable);
 

@@ -5,7 +5,14 @@
 
 #include "common/conf/conf.h"
 
-enum conf_kind { CONF_KIND_INT = 0, CONF_KIND_BOOL, CONF_KIND_TEXT, CONF_KIND_SECRET, CONF_KIND_LIST, CONF_KIND_ENUM };
+enum conf_kind {
+	CONF_KIND_INT = 0,
+	CONF_KIND_BOOL,
+	CONF_KIND_TEXT,
+	CONF_KIND_SECRET,
+	CONF_KIND_LIST,
+	CONF_KIND_ENUM
+};
 
 struct conf_row {
 	enum conf_kind kind;
@@ -29,7 +36,8 @@ void conf_row_users(const struct conf_row *row, struct buf *out); /* "edge, auth
 /*
  * Set an option that was found. `shown` is what errors call it: the key, or the variable. E_CONFIG with a line in errors.
  */
-int conf_row_set(struct conf *c, const struct conf_row *row, enum conf_source source, const char *where, const char *shown,
-		 struct str value, struct buf *errors) MUST_CHECK;
+int conf_row_set(struct conf *c, const struct conf_row *row, enum conf_source source,
+		 const char *where, const char *shown, struct str value,
+		 struct buf *errors) MUST_CHECK;
 
 #endif

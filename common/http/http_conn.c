@@ -29,13 +29,14 @@ void http_conn_peer_text(const uint8_t in6[16], char text[INET6_ADDRSTRLEN])
 		text[0] = 0;
 }
 
-static void set_peer(struct http_conn *c, const struct sockaddr_storage *peer)
+void http_conn_peer(const struct sockaddr_storage *peer, uint8_t in6[16])
 {
+	memset(in6, 0, 16);
 	if (peer->ss_family == AF_INET6) {
-		memcpy(c->in6, &((const struct sockaddr_in6 *)(const void *)peer)->sin6_addr, 16);
-	} else if (peer->ss_family == AF_INET) {
-		c->in6[10] = c->in6[11] = 0xff;
-		memcpy(c->in6 + 12, &((const struct sockaddr_in *)(const void *)peer)->sin_addr, 4);
+		memcpy(in6, &((const struct sockaddr_in6 *)(const void *)peer)->sin6_addr, 16);
+	} else {
+		in6[10] = in6[11] = 0xff;
+		memcpy(in6 + 12, &((const struct sockaddr_in *)(const void *)peer)->sin_addr, 4);
 	}
 }
 
@@ -67,7 +68,8 @@ void http_conn_set_state(struct http_conn *c, enum http_conn_state state)
 		watch(c, UV_READABLE);
 }
 
-void http_conn_open(struct http_server *s, int fd, const struct sockaddr_storage *peer, int refuse_status)
+void http_conn_open(struct http_server *s, int fd, const struct sockaddr_storage *peer,
+		    int refuse_status)
 {
 	struct http_conn *c = mem_try(sizeof(*c));
 
@@ -82,7 +84,7 @@ void http_conn_open(struct http_server *s, int fd, const struct sockaddr_storage
 	list_init(&c->resume_node);
 	buf_init(&c->pending, PENDING_MAX_BYTES);
 	buf_init(&c->out, SIZE_MAX); /* bounded by the one answer in it */
-	set_peer(c, peer);
+	http_conn_peer(peer, c->in6);
 	if (http_server_conn_here(s, c)) {
 		close(fd);
 		mem_free(c);
@@ -178,7 +180,8 @@ static void sent(struct http_conn *c)
 
 void http_conn_send(struct http_conn *c, struct str head, struct str body, bool close_after)
 {
-	struct iovec parts[2] = { { (void *)(uintptr_t)head.p, head.n }, { (void *)(uintptr_t)body.p, body.n } };
+	struct iovec parts[2] = { { (void *)(uintptr_t)head.p, head.n },
+				  { (void *)(uintptr_t)body.p, body.n } };
 	struct msghdr message = { .msg_iov = parts, .msg_iovlen = body.n ? 2 : 1 };
 	ssize_t n = sendmsg(c->fd, &message, MSG_NOSIGNAL);
 	size_t done = n > 0 ? (size_t)n : 0;
@@ -258,7 +261,8 @@ static size_t feed(struct http_conn *c, struct str bytes, enum http_parse_event 
 
 static bool wants_bytes(const struct http_conn *c)
 {
-	return c->state == HTTP_CONN_FRESH || c->state == HTTP_CONN_IDLE || c->state == HTTP_CONN_HEAD || c->state == HTTP_CONN_BODY;
+	return c->state == HTTP_CONN_FRESH || c->state == HTTP_CONN_IDLE ||
+	       c->state == HTTP_CONN_HEAD || c->state == HTTP_CONN_BODY;
 }
 
 static void after_feed(struct http_conn *c, enum http_parse_event event)
@@ -307,7 +311,9 @@ static void parse_pending(struct http_conn *c)
 			http_server_resume(c->server, c);
 			return;
 		}
-		c->pending_at += feed(c, str_make(c->pending.p + c->pending_at, c->pending.n - c->pending_at), &event);
+		c->pending_at += feed(
+			c, str_make(c->pending.p + c->pending_at, c->pending.n - c->pending_at),
+			&event);
 		requests += event == HTTP_PARSE_DONE;
 		after_feed(c, event);
 	}
@@ -347,7 +353,8 @@ static void take(struct http_conn *c, struct str bytes)
 	if (c->state != HTTP_CONN_CLOSING)
 		http_conn_resume(c);
 	if (c->state == HTTP_CONN_HANDLING)
-		http_conn_set_state(c, HTTP_CONN_HANDLING); /* reading stops when enough is pending */
+		http_conn_set_state(c,
+				    HTTP_CONN_HANDLING); /* reading stops when enough is pending */
 }
 
 static void read_some(struct http_conn *c)

@@ -18,16 +18,11 @@ static const struct {
 	int status;
 	const char *code;
 } error_codes[] = {
-	{ 400, "BAD_REQUEST" },
-	{ 408, "REQUEST_TIMEOUT" },
-	{ 413, "PAYLOAD_TOO_LARGE" },
-	{ 414, "URI_TOO_LONG" },
-	{ 417, "EXPECTATION_FAILED" },
-	{ 429, "TOO_MANY_CONNECTIONS" },
-	{ 431, "HEADER_TOO_LARGE" },
-	{ 501, "NOT_IMPLEMENTED" },
-	{ 503, "UNAVAILABLE" },
-	{ 505, "VERSION_NOT_SUPPORTED" },
+	{ 400, "BAD_REQUEST" },        { 408, "REQUEST_TIMEOUT" },
+	{ 413, "PAYLOAD_TOO_LARGE" },  { 414, "URI_TOO_LONG" },
+	{ 417, "EXPECTATION_FAILED" }, { 429, "TOO_MANY_CONNECTIONS" },
+	{ 431, "HEADER_TOO_LARGE" },   { 501, "NOT_IMPLEMENTED" },
+	{ 503, "UNAVAILABLE" },        { 505, "VERSION_NOT_SUPPORTED" },
 };
 
 struct http_exchange *http_exchange_new(struct http_conn *c)
@@ -75,8 +70,9 @@ static enum http_method method_of(struct str name)
 		const char *name;
 		enum http_method method;
 	} methods[] = {
-		{ "GET", HTTP_METHOD_GET },	  { "POST", HTTP_METHOD_POST },	  { "HEAD", HTTP_METHOD_HEAD },
-		{ "OPTIONS", HTTP_METHOD_OPTIONS }, { "PUT", HTTP_METHOD_PUT },	  { "DELETE", HTTP_METHOD_DELETE },
+		{ "GET", HTTP_METHOD_GET },   { "POST", HTTP_METHOD_POST },
+		{ "HEAD", HTTP_METHOD_HEAD }, { "OPTIONS", HTTP_METHOD_OPTIONS },
+		{ "PUT", HTTP_METHOD_PUT },   { "DELETE", HTTP_METHOD_DELETE },
 	};
 
 	for (size_t i = 0; i < sizeof(methods) / sizeof(methods[0]); i++)
@@ -88,7 +84,8 @@ static enum http_method method_of(struct str name)
 /* "http://host/path?query" (RFC 9112 section 3.2.2) → "/path?query" */
 static struct str origin_form(struct str target)
 {
-	const char *at = target.n && target.p[0] != '/' ? memmem(target.p, target.n, "://", 3) : NULL;
+	const char *at = target.n && target.p[0] != '/' ? memmem(target.p, target.n, "://", 3)
+							: NULL;
 
 	if (!at)
 		return target;
@@ -194,7 +191,8 @@ static struct str percent_decode(struct str s, struct buf *scratch)
 	return scratch->failed ? STR_NONE : str_make(scratch->p + start, scratch->n - start);
 }
 
-bool http_query(const struct http_request *request, const char *name, struct buf *scratch, struct str *value)
+bool http_query(const struct http_request *request, const char *name, struct buf *scratch,
+		struct str *value)
 {
 	struct str rest = request->query;
 
@@ -219,7 +217,8 @@ static bool has_content(int status)
 	return status >= 200 && status != 204 && status != 304;
 }
 
-static void answer(struct http_exchange *x, int status, struct str content_type, struct str headers, struct str body, bool close)
+static void answer(struct http_exchange *x, int status, struct str content_type, struct str headers,
+		   struct str body, bool close)
 {
 	struct http_conn *c = x->conn;
 	const struct http_parse_head *head = http_parse_head(x->parse);
@@ -240,7 +239,8 @@ static void answer(struct http_exchange *x, int status, struct str content_type,
 	buf_add(out, headers);
 	buf_addz(out, "\r\n");
 	if (out->failed) {
-		log_error(c->server->spec.subject, "an answer has too long a header", KV_U("bytes", headers.n));
+		log_error(c->server->spec.subject, "an answer has too long a header",
+			  KV_U("bytes", headers.n));
 		http_conn_close(c);
 		return;
 	}
@@ -257,12 +257,14 @@ static bool keeps(const struct http_exchange *x)
 	return head->keep_alive && !head->upgrade && !x->conn->server->paused;
 }
 
-void http_respond(struct http_exchange *x, int status, struct str content_type, struct str headers, struct str body)
+void http_respond(struct http_exchange *x, int status, struct str content_type, struct str headers,
+		  struct str body)
 {
 	answer(x, status, content_type, headers, body, !keeps(x));
 }
 
-void http_respond_close(struct http_exchange *x, int status, struct str content_type, struct str headers, struct str body)
+void http_respond_close(struct http_exchange *x, int status, struct str content_type,
+			struct str headers, struct str body)
 {
 	answer(x, status, content_type, headers, body, true);
 }
@@ -295,7 +297,8 @@ void http_exchange_refuse(struct http_exchange *x, int status, const char *messa
 		if (error_codes[i].status == status)
 			code = error_codes[i].code;
 	metrics_inc(METRIC_HTTP_BAD);
-	log_debug(x->conn->server->spec.subject, "a request is refused", KV_I("status", status), KV_Z("reason", message));
+	log_debug(x->conn->server->spec.subject, "a request is refused", KV_I("status", status),
+		  KV_Z("reason", message));
 	error_body(&body, code, message);
 	answer(x, status, STR("application/json"), headers, buf_str(&body), true);
 	buf_fini(&body);
@@ -311,7 +314,8 @@ int http_take_socket(struct http_exchange *x, struct buf *head)
 {
 	struct http_conn *c = x->conn;
 	struct str raw = http_parse_raw(x->parse);
-	struct str rest = str_make(c->pending.p ? c->pending.p + c->pending_at : NULL, c->pending.n - c->pending_at);
+	struct str rest = str_make(c->pending.p ? c->pending.p + c->pending_at : NULL,
+				   c->pending.n - c->pending_at);
 
 	buf_init(head, HTTP_MAX_HEADER_BYTES + HTTP_PENDING_BYTES + HTTP_READ_BYTES);
 	buf_add(head, raw);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Requests and clients that are refused. */
-#include "common/http/http_test.h"
+#include "common/base/mem.h"
+#include "common/http/http_client_test.h"
 
 /* ── requests that are refused ── */
 
@@ -8,8 +9,12 @@ static const struct {
 	const char *said;
 	int status;
 } bad[] = {
-	{ "POST / HTTP/1.1\r\n" H "Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400 },
-	{ "POST / HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\n0\r\n\r\n", 400 },
+	{ "POST / HTTP/1.1\r\n" H
+	  "Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+	  400 },
+	{ "POST / HTTP/1.1\r\n" H
+	  "Transfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\n0\r\n\r\n",
+	  400 },
 	{ "POST / HTTP/1.1\r\n" H "Content-Length: 4\r\nContent-Length: 4\r\n\r\nabcd", 400 },
 	{ "POST / HTTP/1.1\r\n" H "Content-Length: 4, 4\r\n\r\nabcd", 400 },
 	{ "POST / HTTP/1.1\r\n" H "Content-Length: +4\r\n\r\nabcd", 400 },
@@ -19,13 +24,17 @@ static const struct {
 	{ "POST / HTTP/1.1\r\n" H "Transfer-Encoding : chunked\r\n\r\n0\r\n\r\n", 400 },
 	{ "POST / HTTP/1.1\r\n" H "Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 400 },
 	{ "POST / HTTP/1.1\r\n" H "Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n", 400 },
-	{ "POST / HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n\r\n0\r\n\r\n", 400 },
+	{ "POST / HTTP/1.1\r\n" H
+	  "Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n\r\n0\r\n\r\n",
+	  400 },
 	{ "POST / HTTP/1.0\r\n" H "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400 },
 	{ "POST / HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n3\nabc\r\n0\r\n\r\n", 400 },
-	{ "POST / HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n3;a\nb\r\nabc\r\n0\r\n\r\n", 400 },
+	{ "POST / HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n3;a\nb\r\nabc\r\n0\r\n\r\n",
+	  400 },
 	{ "POST / HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n3\r\nabcXX0\r\n\r\n", 400 },
 	{ "POST / HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n-1\r\n\r\n", 400 },
-	{ "POST / HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\nfffffffffffffffff\r\n\r\n", 400 },
+	{ "POST / HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\nfffffffffffffffff\r\n\r\n",
+	  400 },
 	{ "POST / HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n3e9\r\n", 413 },
 	{ "POST / HTTP/1.1\r\n" H "Content-Length: 1001\r\n\r\n", 413 },
 	{ "GET / HTTP/1.1\n" H "\n", 400 },
@@ -95,7 +104,9 @@ static void test_too_large_requests_are_refused(void **state)
 	/* The answer comes from Content-Length alone, and arrives although the whole body is sent. */
 	buf_reset(&said);
 	buf_addz(&said, "POST / HTTP/1.1\r\n" H "Content-Length: 200000\r\n\r\n");
-	add_many(&said, 2000, "0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789");
+	add_many(&said, 2000,
+		 "012345678901234567890123456789012345678901234567890123456789012345678901234567890"
+		 "1234567890123456789");
 	expect_refusal(&f, buf_str(&said), 413);
 	buf_reset(&said);
 	buf_addz(&said, "POST / HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n1;");
@@ -103,7 +114,8 @@ static void test_too_large_requests_are_refused(void **state)
 	expect_refusal(&f, buf_str(&said), 400);
 	http_server_set_max_body(f.server, 300000);
 	buf_reset(&said);
-	buf_addz(&said, "POST / HTTP/1.1\r\n" H "Connection: close\r\nContent-Length: 200000\r\n\r\n");
+	buf_addz(&said,
+		 "POST / HTTP/1.1\r\n" H "Connection: close\r\nContent-Length: 200000\r\n\r\n");
 	add_many(&said, 200000, "y");
 	{
 		struct buf heard = talk(&f, buf_str(&said));
@@ -143,7 +155,8 @@ static void test_slow_clients_run_into_deadlines(void **state)
 	expect_in_time(&f, "", NULL);
 	expect_in_time(&f, "\r\n", NULL);
 	expect_in_time(&f, "GET / HT", "HTTP/1.1 408 Request Timeout\r\n");
-	expect_in_time(&f, "POST / HTTP/1.1\r\n" H "Content-Length: 5\r\n\r\nhel", "HTTP/1.1 408 Request Timeout\r\n");
+	expect_in_time(&f, "POST / HTTP/1.1\r\n" H "Content-Length: 5\r\n\r\nhel",
+		       "HTTP/1.1 408 Request Timeout\r\n");
 	expect_in_time(&f, "GET / HTTP/1.1\r\n" H "\r\n", "HTTP/1.1 200 OK\r\n"); /* then idle */
 	close_server(&f);
 }
@@ -281,6 +294,40 @@ static void test_port_is_shared_unless_exclusive(void **state)
 	close_server(&f);
 }
 
+static void test_lack_of_memory_costs_a_connection_at_most(void **state)
+{
+	static const char said[] = "POST /p?q=%41 HTTP/1.1\r\n" H
+				   "X-Test: 1\r\nX-Test: 2\r\nContent-Length: 5\r\n\r\nhello" LAST;
+	struct http_server_spec spec = usual;
+	struct fixture f;
+	struct buf heard;
+
+	(void)state;
+	spec.max_per_address = 5;
+	open_server(&f, spec);
+	log_threshold = LOG_ERROR + 1;
+	for (uint64_t n = 1; n < 60; n++) {
+		char bytes[4096];
+		int fd = connect_to(http_server_port(f.server));
+
+		mem_fail_at(n);
+		say(&f, fd, str_of(said));
+		mem_fail_at(0);
+		for (int i = 0; i < 1000 && http_server_connections(f.server); i++) {
+			turn(&f);
+			if (recv(fd, bytes, sizeof(bytes), MSG_DONTWAIT) == 0)
+				break;
+		}
+		close(fd);
+		turn(&f);
+		assert_int_equal(http_server_connections(f.server), 0);
+	}
+	heard = talk(&f, str_of(said));
+	assert_int_equal(count_of(&heard, "HTTP/1.1 200 OK"), 2);
+	buf_fini(&heard);
+	close_server(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -292,6 +339,7 @@ int main(void)
 		cmocka_unit_test(test_connections_past_the_limits_are_answered_and_closed),
 		cmocka_unit_test(test_paused_server_refuses_new_connections_and_serves_old_ones),
 		cmocka_unit_test(test_port_is_shared_unless_exclusive),
+		cmocka_unit_test(test_lack_of_memory_costs_a_connection_at_most),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

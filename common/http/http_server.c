@@ -18,8 +18,10 @@
 #define SWEEP_MAX_MS 250
 #define REFUSED_MIN 16 /* connections past the limit that get an answer instead of a reset */
 
-_Static_assert(HTTP_MAX_HEADER_BYTES == HTTP_PARSE_MAX_HEADER_BYTES && HTTP_MAX_TARGET_BYTES == HTTP_PARSE_MAX_TARGET_BYTES &&
-	       HTTP_MAX_HEADER_COUNT == HTTP_PARSE_MAX_HEADERS, "http_server.h says what adapt_http.h does");
+_Static_assert(HTTP_MAX_HEADER_BYTES == HTTP_PARSE_MAX_HEADER_BYTES &&
+		       HTTP_MAX_TARGET_BYTES == HTTP_PARSE_MAX_TARGET_BYTES &&
+		       HTTP_MAX_HEADER_COUNT == HTTP_PARSE_MAX_HEADERS,
+	       "http_server.h says what adapt_http.h does");
 
 static struct str address_key(const void *object)
 {
@@ -39,7 +41,8 @@ static int bind_address(const struct http_server_spec *spec, const struct addrin
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
 	if (!spec->exclusive_port)
 		setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)); /* accepted sockets inherit it on Linux */
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on,
+		   sizeof(on)); /* accepted sockets inherit it on Linux */
 	if (bind(fd, ai->ai_addr, ai->ai_addrlen) == 0 && listen(fd, BACKLOG) == 0)
 		return fd;
 	saved_errno = errno;
@@ -50,23 +53,25 @@ static int bind_address(const struct http_server_spec *spec, const struct addrin
 
 static int listen_at(const struct http_server_spec *spec, int *fd)
 {
-	struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV }, *list;
+	struct addrinfo hints = { .ai_socktype = SOCK_STREAM,
+				  .ai_flags = AI_PASSIVE | AI_NUMERICSERV },
+			*list;
 	char service[16];
 	int failed;
 
 	snprintf(service, sizeof(service), "%d", spec->port);
 	failed = getaddrinfo(spec->host[0] ? spec->host : NULL, service, &hints, &list);
 	if (failed) {
-		log_error(spec->subject, "the address to listen on is unknown", KV_Z("host", spec->host),
-			  KV_Z("reason", gai_strerror(failed)));
+		log_error(spec->subject, "the address to listen on is unknown",
+			  KV_Z("host", spec->host), KV_Z("reason", gai_strerror(failed)));
 		return E_CONFIG;
 	}
 	*fd = bind_address(spec, list);
 	if (*fd < 0) {
 		int saved_errno = errno;
 
-		log_error(spec->subject, "cannot listen", KV_Z("host", spec->host), KV_I("port", spec->port),
-			  KV_Z("reason", strerror(saved_errno)));
+		log_error(spec->subject, "cannot listen", KV_Z("host", spec->host),
+			  KV_I("port", spec->port), KV_Z("reason", strerror(saved_errno)));
 		freeaddrinfo(list);
 		return saved_errno == EADDRNOTAVAIL || saved_errno == EACCES ? E_CONFIG : E_IO;
 	}
@@ -76,14 +81,17 @@ static int listen_at(const struct http_server_spec *spec, int *fd)
 
 static int port_of(int fd)
 {
-	struct sockaddr_storage at;
+	union {
+		struct sockaddr any;
+		struct sockaddr_in in;
+		struct sockaddr_in6 in6;
+	} at;
 	socklen_t n = sizeof(at);
 
-	if (getsockname(fd, (struct sockaddr *)&at, &n) != 0)
+	memset(&at, 0, sizeof(at));
+	if (getsockname(fd, &at.any, &n) != 0)
 		return 0;
-	if (at.ss_family == AF_INET6)
-		return ntohs(((struct sockaddr_in6 *)(void *)&at)->sin6_port);
-	return ntohs(((struct sockaddr_in *)(void *)&at)->sin_port);
+	return ntohs(at.any.sa_family == AF_INET6 ? at.in6.sin6_port : at.in.sin_port);
 }
 
 /* ── accepting ── */
@@ -92,7 +100,7 @@ static void sweep_start(struct http_server *s);
 
 static int refusal_for(struct http_server *s, const struct sockaddr_storage *peer)
 {
-	uint8_t in6[16] = { 0 };
+	uint8_t in6[16];
 	struct http_address *a;
 	char text[INET6_ADDRSTRLEN];
 
@@ -100,12 +108,7 @@ static int refusal_for(struct http_server *s, const struct sockaddr_storage *pee
 		return 503;
 	if (s->spec.max_per_address == 0)
 		return 0;
-	if (peer->ss_family == AF_INET6)
-		memcpy(in6, &((const struct sockaddr_in6 *)(const void *)peer)->sin6_addr, 16);
-	else {
-		in6[10] = in6[11] = 0xff;
-		memcpy(in6 + 12, &((const struct sockaddr_in *)(const void *)peer)->sin_addr, 4);
-	}
+	http_conn_peer(peer, in6);
 	http_conn_peer_text(in6, text);
 	a = map_get(&s->addresses, str_of(text));
 	return a && a->count >= s->spec.max_per_address ? 429 : 0;
@@ -114,7 +117,7 @@ static int refusal_for(struct http_server *s, const struct sockaddr_storage *pee
 /* False when nothing more can be accepted now. */
 static bool accept_one(struct http_server *s)
 {
-	struct sockaddr_storage peer;
+	struct sockaddr_storage peer = { 0 };
 	socklen_t n = sizeof(peer);
 	int fd = accept4(s->fd, (struct sockaddr *)&peer, &n, SOCK_NONBLOCK | SOCK_CLOEXEC);
 	int refusal;
@@ -146,7 +149,8 @@ static void on_acceptable(uv_poll_t *poll, int status, int events)
 
 	(void)events;
 	if (status < 0) {
-		log_error(s->spec.subject, "the listening socket failed", KV_Z("reason", uv_strerror(status)));
+		log_error(s->spec.subject, "the listening socket failed",
+			  KV_Z("reason", uv_strerror(status)));
 		return;
 	}
 	for (int i = 0; i < HTTP_ACCEPTS_PER_TURN && !s->paused; i++)
@@ -194,7 +198,9 @@ static void sweep_start(struct http_server *s)
 	if (s->spec.idle_ms < tick_ms)
 		tick_ms = s->spec.idle_ms;
 	tick_ms /= 4;
-	tick_ms = tick_ms < SWEEP_MIN_MS ? SWEEP_MIN_MS : tick_ms > SWEEP_MAX_MS ? SWEEP_MAX_MS : tick_ms;
+	tick_ms = tick_ms < SWEEP_MIN_MS   ? SWEEP_MIN_MS
+		  : tick_ms > SWEEP_MAX_MS ? SWEEP_MAX_MS
+					   : tick_ms;
 	s->sweeping = true;
 	uv_timer_start(&s->sweeper, on_sweep, tick_ms, tick_ms);
 }
@@ -313,10 +319,11 @@ static int handles_open(struct http_server *s)
 	return 0;
 }
 
-int http_server_open(uv_loop_t *loop, const struct http_server_spec *spec, struct http_server **server)
+int http_server_open(uv_loop_t *loop, const struct http_server_spec *spec,
+		     struct http_server **server)
 {
 	struct http_server *s;
-	int fd, err = listen_at(spec, &fd);
+	int fd = -1, err = listen_at(spec, &fd);
 
 	*server = NULL;
 	if (err)

@@ -27,8 +27,15 @@
 #define HTTP_MAX_TARGET_BYTES 8192
 #define HTTP_MAX_HEADER_COUNT 100
 
-enum http_method { HTTP_METHOD_OTHER = 0, HTTP_METHOD_GET, HTTP_METHOD_HEAD, HTTP_METHOD_POST, HTTP_METHOD_PUT,
-	HTTP_METHOD_DELETE, HTTP_METHOD_OPTIONS };
+enum http_method {
+	HTTP_METHOD_OTHER = 0,
+	HTTP_METHOD_GET,
+	HTTP_METHOD_HEAD,
+	HTTP_METHOD_POST,
+	HTTP_METHOD_PUT,
+	HTTP_METHOD_DELETE,
+	HTTP_METHOD_OPTIONS
+};
 
 struct http_server;
 struct http_exchange; /* one request and its answer */
@@ -39,7 +46,7 @@ struct http_request {
 	struct str path;   /* before '?', still percent-encoded */
 	struct str query;  /* behind '?', may be empty */
 	struct str body;
-	bool upgrade;      /* the client asks for another protocol (RFC 9110 section 7.8) */
+	bool upgrade;       /* the client asks for another protocol (RFC 9110 section 7.8) */
 	struct str address; /* the peer's IP address as text */
 };
 
@@ -47,15 +54,16 @@ struct http_request {
  * A whole request has arrived (body included; for an upgrade: the header). Answer now or later with http_respond, or, when
  * request->upgrade, take the socket with http_take_socket. request and everything in it is BORROWED until the exchange ends.
  */
-typedef void (*http_request_fn)(struct http_exchange *x, const struct http_request *request, void *ctx);
+typedef void (*http_request_fn)(struct http_exchange *x, const struct http_request *request,
+				void *ctx);
 /* The client left before the answer. The exchange is gone after this returns. */
 typedef void (*http_gone_fn)(struct http_exchange *x, void *user);
 
 struct http_server_spec {
-	const char *subject;    /* in logs */
+	const char *subject; /* in logs */
 	const char *host;
-	int port;               /* 0: any */
-	bool exclusive_port;    /* without SO_REUSEPORT: a second process on the port is an error */
+	int port;            /* 0: any */
+	bool exclusive_port; /* without SO_REUSEPORT: a second process on the port is an error */
 	uint64_t max_body_bytes;
 	uint64_t timeout_ms, idle_ms;
 	size_t max_connections;
@@ -65,7 +73,8 @@ struct http_server_spec {
 };
 
 /* Bind and listen. 0, or E_IO / E_CONFIG with the reason logged (address in use, not an address of this host …). */
-int http_server_open(uv_loop_t *loop, const struct http_server_spec *spec, struct http_server **server) MUST_CHECK;
+int http_server_open(uv_loop_t *loop, const struct http_server_spec *spec,
+		     struct http_server **server) MUST_CHECK;
 int http_server_port(const struct http_server *server); /* the port in effect */
 /* Stop accepting (what is in the backlog is taken first); connections go on, each answer from now on closes its own. */
 void http_server_pause(struct http_server *server);
@@ -80,15 +89,18 @@ void http_server_set_max_body(struct http_server *server, uint64_t bytes);
 /* Header value by name (any case), trimmed; repeated ones are joined by ", ". False when there is none. */
 bool http_header(const struct http_exchange *x, const char *name, struct str *value);
 /* Query argument by name, percent-decoded into scratch when needed ('+' stays). The first one where it repeats. */
-bool http_query(const struct http_request *request, const char *name, struct buf *scratch, struct str *value);
+bool http_query(const struct http_request *request, const char *name, struct buf *scratch,
+		struct str *value);
 
 /*
  * Answer. headers: further header lines, each ending in "\r\n", or empty. body is COPIED. The connection is kept alive where the
  * client wants it and status < 400 or the request was read whole.
  */
-void http_respond(struct http_exchange *x, int status, struct str content_type, struct str headers, struct str body);
+void http_respond(struct http_exchange *x, int status, struct str content_type, struct str headers,
+		  struct str body);
 /* As http_respond, and close the connection after it. */
-void http_respond_close(struct http_exchange *x, int status, struct str content_type, struct str headers, struct str body);
+void http_respond_close(struct http_exchange *x, int status, struct str content_type,
+			struct str headers, struct str body);
 /* {"code":code,"message":message} with the status. */
 void http_respond_error(struct http_exchange *x, int status, const char *code, const char *message);
 /* For answers given later: called when the client leaves first. */

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Requests that are answered, at once or later, and upgrades. */
-#include "common/http/http_test.h"
+#include <netinet/tcp.h>
+
+#include "common/http/http_client_test.h"
 
 /* ── requests that are answered ── */
 
@@ -9,18 +11,27 @@ static const struct {
 	size_t answers;
 	const char *heard; /* somewhere in the answers */
 } good[] = {
-	{ "GET /a?b=c&q=%41%zz+ HTTP/1.1\r\n" H "X-Test: 1\r\nx-test:2 \r\n\r\n" LAST, 2, "1 /a [b=c&q=%41%zz+] x=1, 2 q=A%zz+ " },
-	{ "\r\n\r\nHEAD /a HTTP/1.1\r\n" H "\r\n\r\n" LAST, 2, "Content-Length: 8\r\nX-Own: 1\r\n\r\nHTTP/1.1 200" },
+	{ "GET /a?b=c&q=%41%zz+ HTTP/1.1\r\n" H "X-Test: 1\r\nx-test:2 \r\n\r\n" LAST, 2,
+	  "1 /a [b=c&q=%41%zz+] x=1, 2 q=A%zz+ " },
+	{ "\r\n\r\nHEAD /a HTTP/1.1\r\n" H "\r\n\r\n" LAST, 2,
+	  "Content-Length: 8\r\nX-Own: 1\r\n\r\nHTTP/1.1 200" },
 	{ "POST /p HTTP/1.1\r\n" H "Content-Length: 5\r\n\r\nhello" LAST, 2, "3 /p [] hello" },
-	{ "POST /p HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n2;x=y\r\nhe\r\n3\r\nllo\r\n0\r\nT: x\r\n\r\n" LAST, 2, "3 /p [] hello" },
+	{ "POST /p HTTP/1.1\r\n" H
+	  "Transfer-Encoding: chunked\r\n\r\n2;x=y\r\nhe\r\n3\r\nllo\r\n0\r\nT: x\r\n\r\n" LAST,
+	  2, "3 /p [] hello" },
 	{ "OPTIONS * HTTP/1.1\r\n" H "\r\nPATCH /x HTTP/1.1\r\n" H "\r\n" LAST, 3, "0 /x []" },
-	{ "GET http://h:1/abs?q=1 HTTP/1.1\r\n" H "\r\nGET http://h HTTP/1.1\r\n" H "\r\n" LAST, 3, "1 /abs [q=1]" },
-	{ "GET /1 HTTP/1.0\r\nConnection: keep-alive\r\n\r\nGET /2 HTTP/1.0\r\n\r\n", 2, "Connection: keep-alive" },
+	{ "GET http://h:1/abs?q=1 HTTP/1.1\r\n" H "\r\nGET http://h HTTP/1.1\r\n" H "\r\n" LAST, 3,
+	  "1 /abs [q=1]" },
+	{ "GET /1 HTTP/1.0\r\nConnection: keep-alive\r\n\r\nGET /2 HTTP/1.0\r\n\r\n", 2,
+	  "Connection: keep-alive" },
 	{ "GET /none HTTP/1.1\r\n" H "\r\n" LAST, 2, "HTTP/1.1 204 No Content\r\n\r\nHTTP" },
-	{ "GET /wrong HTTP/1.1\r\n" H "\r\n" LAST, 2, "{\"code\":\"CONFLICT\",\"message\":\"say \\\"no\\\"\"}" },
+	{ "GET /wrong HTTP/1.1\r\n" H "\r\n" LAST, 2,
+	  "{\"code\":\"CONFLICT\",\"message\":\"say \\\"no\\\"\"}" },
 	{ "GET /close HTTP/1.1\r\n" H "\r\n", 1, "Connection: close\r\n\r\nbye" },
-	{ "GET /refused HTTP/1.1\r\n" H "Connection: upgrade\r\nUpgrade: h2c\r\n\r\n", 1, "Connection: close" },
-	{ "GET /old HTTP/1.0\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n", 1, "1 /old []" },
+	{ "GET /refused HTTP/1.1\r\n" H "Connection: upgrade\r\nUpgrade: h2c\r\n\r\n", 1,
+	  "Connection: close" },
+	{ "GET /old HTTP/1.0\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n", 1,
+	  "1 /old []" },
 };
 
 static void test_requests_split_at_every_byte_get_the_answers_of_whole_ones(void **state)
@@ -108,10 +119,13 @@ static void test_answer_later_comes_before_that_of_the_next_request(void **state
 	(void)state;
 	open_server(&f, usual);
 	fd = connect_to(http_server_port(f.server));
-	sayz(&f, fd, "POST /later HTTP/1.1\r\n" H "Content-Length: 4\r\n\r\nbodyGET /next HTTP/1.1\r\n" H "\r\n");
+	sayz(&f, fd,
+	     "POST /later HTTP/1.1\r\n" H "Content-Length: 4\r\n\r\nbodyGET /next HTTP/1.1\r\n" H
+	     "\r\n");
 	assert_non_null(f.later);
 	assert_int_equal(f.request_count, 1);
-	http_respond(f.later, 200, STR("text/plain"), STR_NONE, f.later_body); /* a slice of the request */
+	http_respond(f.later, 200, STR("text/plain"), STR_NONE,
+		     f.later_body);           /* a slice of the request */
 	assert_int_equal(f.request_count, 1); /* the next one is not handled inside the call */
 	assert_true(hear(&f, fd, "1 /next [] ", &heard));
 	assert_int_equal(count_of(&heard, "\r\n\r\nbodyHTTP/1.1 200"), 1);
@@ -178,7 +192,8 @@ static void expect_taken(struct fixture *f, int fd)
 	assert_int_equal(send(fd, "yours", 5, 0), 5);
 	usleep(1000);
 	turn(f);
-	assert_int_equal(recv(f->taken_fd, bytes, sizeof(bytes), 0), 5); /* the server has not read it */
+	assert_int_equal(recv(f->taken_fd, bytes, sizeof(bytes), 0),
+			 5); /* the server has not read it */
 	close(f->taken_fd);
 	f->taken_fd = -1;
 	close(fd);
@@ -243,7 +258,8 @@ int main(void)
 		cmocka_unit_test(test_pipelined_requests_are_answered_in_order),
 		cmocka_unit_test(test_expecting_client_is_told_to_continue),
 		cmocka_unit_test(test_answer_later_comes_before_that_of_the_next_request),
-		cmocka_unit_test(test_client_that_leaves_or_server_that_closes_ends_a_waiting_exchange),
+		cmocka_unit_test(
+			test_client_that_leaves_or_server_that_closes_ends_a_waiting_exchange),
 		cmocka_unit_test(test_upgrade_is_handed_over_with_every_byte),
 		cmocka_unit_test(test_upgrade_behind_kept_alive_requests_is_handed_over),
 	};

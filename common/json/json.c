@@ -22,7 +22,8 @@ enum { DONE = 0, WANT_VALUE = 1 };
 
 static inline void skip_blanks(struct scan *s)
 {
-	while (s->at < s->end && (*s->at == ' ' || *s->at == '\n' || *s->at == '\r' || *s->at == '\t'))
+	while (s->at < s->end &&
+	       (*s->at == ' ' || *s->at == '\n' || *s->at == '\r' || *s->at == '\t'))
 		s->at++;
 }
 
@@ -359,7 +360,8 @@ int json_parse(struct str text, struct json_value *v)
 
 static inline void walk_blanks(struct json_walk *w)
 {
-	while (w->at < w->end && (*w->at == ' ' || *w->at == '\n' || *w->at == '\r' || *w->at == '\t'))
+	while (w->at < w->end &&
+	       (*w->at == ' ' || *w->at == '\n' || *w->at == '\r' || *w->at == '\t'))
 		w->at++;
 }
 

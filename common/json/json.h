@@ -18,11 +18,21 @@
 
 #define JSON_MAX_DEPTH 64
 
-enum json_type { JSON_NONE = 0, JSON_NULL, JSON_FALSE, JSON_TRUE, JSON_NUMBER, JSON_STRING, JSON_ARRAY, JSON_OBJECT };
+enum json_type {
+	JSON_NONE = 0,
+	JSON_NULL,
+	JSON_FALSE,
+	JSON_TRUE,
+	JSON_NUMBER,
+	JSON_STRING,
+	JSON_ARRAY,
+	JSON_OBJECT
+};
 
 struct json_value {
 	enum json_type type;
-	struct str raw; /* the value's text, without blanks around; strings with their quotes; BORROWED from the input */
+	struct str
+		raw; /* the value's text, without blanks around; strings with their quotes; BORROWED from the input */
 };
 
 /* Validate the whole text as one value. 0, E_SYNTAX, E_UTF8, E_DEPTH, E_TRUNCATED. */
@@ -39,7 +49,8 @@ struct json_walk {
 	const char *at, *end;
 	bool object;
 };
-void json_walk(struct json_value container, struct json_walk *w); /* of another type: an empty walk */
+void json_walk(struct json_value container,
+	       struct json_walk *w); /* of another type: an empty walk */
 int json_next(struct json_walk *w, struct str *key_raw, struct json_value *v);
 
 /* Member of a validated object by its (unescaped) name; the last one where names repeat, as JavaScript does. E_NOTFOUND, E_TYPE. */
@@ -54,7 +65,8 @@ size_t json_count(struct json_value container);
 int json_text(struct json_value v, struct buf *scratch, struct str *text) MUST_CHECK;
 /* Equality of a string value with plain text, without scratch. */
 bool json_text_is(struct json_value v, struct str text);
-int json_u64(struct json_value v, uint64_t *n) MUST_CHECK; /* E_TYPE, E_RANGE (also for fractions and exponents) */
+int json_u64(struct json_value v,
+	     uint64_t *n) MUST_CHECK; /* E_TYPE, E_RANGE (also for fractions and exponents) */
 int json_i64(struct json_value v, int64_t *n) MUST_CHECK;
 bool json_bool(struct json_value v, bool *b); /* false when it is no boolean */
 

@@ -89,7 +89,9 @@ static const struct {
 	{ STR("\"\\u12g4\""), E_SYNTAX, JSON_NONE },
 	{ STR("\"\\U0041\""), E_SYNTAX, JSON_NONE },
 	{ STR("\xef\xbb\xbf{}"), E_SYNTAX, JSON_NONE }, /* byte order mark */
-	{ STR("\x0b" "1"), E_SYNTAX, JSON_NONE },
+	{ STR("\x0b"
+	      "1"),
+	  E_SYNTAX, JSON_NONE },
 	{ STR("// c\n1"), E_SYNTAX, JSON_NONE },
 	{ STR("\xff"), E_SYNTAX, JSON_NONE },
 
@@ -113,8 +115,8 @@ static void test_grammar_table(void **state)
 		int err = json_parse(grammar[i].text, &v);
 
 		if (err != grammar[i].err)
-			fail_msg("'" STR_FMT "': got %s, want %s", STR_ARG(grammar[i].text), err_name(err),
-				 err_name(grammar[i].err));
+			fail_msg("'" STR_FMT "': got %s, want %s", STR_ARG(grammar[i].text),
+				 err_name(err), err_name(grammar[i].err));
 		if (err)
 			continue;
 		assert_int_equal(v.type, grammar[i].type);
@@ -125,7 +127,8 @@ static void test_grammar_table(void **state)
 /* Every beginning of a valid text is refused, and from memory of exactly its size nothing behind is read. */
 static void test_beginnings_are_truncated(void **state)
 {
-	static const struct str text = STR("{\"k\\u00e9\\ud83d\\ude00\xe2\x82\xac\":[-1.5e+3,true,false,null,{\"\":\"\\n\"}]}");
+	static const struct str text = STR("{\"k\\u00e9\\ud83d\\ude00\xe2\x82\xac\":[-1.5e+3,true,"
+					   "false,null,{\"\":\"\\n\"}]}");
 	struct json_value v;
 
 	(void)state;
@@ -148,8 +151,10 @@ static void test_depth_at_and_past_the_bound(void **state)
 	for (size_t depth = 1; depth <= JSON_MAX_DEPTH + 1; depth++) {
 		memset(text, '[', depth);
 		memset(text + depth, ']', depth);
-		assert_int_equal(json_parse(str_make(text, 2 * depth), &v), depth > JSON_MAX_DEPTH ? E_DEPTH : 0);
-		assert_int_equal(json_parse(str_make(text, depth), &v), depth > JSON_MAX_DEPTH ? E_DEPTH : E_TRUNCATED);
+		assert_int_equal(json_parse(str_make(text, 2 * depth), &v),
+				 depth > JSON_MAX_DEPTH ? E_DEPTH : 0);
+		assert_int_equal(json_parse(str_make(text, depth), &v),
+				 depth > JSON_MAX_DEPTH ? E_DEPTH : E_TRUNCATED);
 	}
 	memset(text, '[', sizeof(text));
 	text[JSON_MAX_DEPTH - 1] = '{';
@@ -163,7 +168,7 @@ static void test_prefix_stops_behind_the_value(void **state)
 		int err;
 		size_t used;
 	} rows[] = {
-		{ STR(" [1] x"), 0, 4 }, { STR("1,2"), 0, 1 },  { STR("\"a\"\"b\""), 0, 3 },
+		{ STR(" [1] x"), 0, 4 }, { STR("1,2"), 0, 1 },   { STR("\"a\"\"b\""), 0, 3 },
 		{ STR("{}{"), 0, 2 },    { STR("nullx"), 0, 4 }, { STR("x"), E_SYNTAX, 0 },
 	};
 
@@ -187,7 +192,8 @@ static struct json_value parsed(const char *text)
 
 static void test_walk_gives_elements_in_order(void **state)
 {
-	static const char *const want[] = { "1", "\"a,]\\\"\"", "[2,[3]]", "{\"x\":\"}\"}", "null", "-2.5" };
+	static const char *const want[] = { "1",    "\"a,]\\\"\"", "[2,[3]]", "{\"x\":\"}\"}",
+					    "null", "-2.5" };
 	struct json_value v;
 	struct json_walk w;
 	struct str key = STR("k");
@@ -238,21 +244,19 @@ static void test_walk_of_others_is_empty(void **state)
 
 static void test_get_finds_members_by_unescaped_name(void **state)
 {
-	struct json_value o = parsed("{\"a\":1,\"b\":{\"a\":2},\"caf\\u00e9\":3,\"\":4,\"a\\u0000b\":5,\"\\ud83d\\ude00\":6,"
+	struct json_value o = parsed("{\"a\":1,\"b\":{\"a\":2},\"caf\\u00e9\":3,\"\":4,"
+				     "\"a\\u0000b\":5,\"\\ud83d\\ude00\":6,"
 				     "\"q\\\"\":7,\"\\u0061a\":8,\"a\":9}");
 	static const struct {
 		struct str name, raw;
 	} rows[] = {
-		{ STR("a"), STR("9") },
-		{ STR("b"), STR("{\"a\":2}") },
-		{ STR("caf\xc3\xa9"), STR("3") },
-		{ STR(""), STR("4") },
-		{ { "a\0b", 3 }, STR("5") },
-		{ STR("\xf0\x9f\x98\x80"), STR("6") },
-		{ STR("q\""), STR("7") },
-		{ STR("aa"), STR("8") },
+		{ STR("a"), STR("9") },           { STR("b"), STR("{\"a\":2}") },
+		{ STR("caf\xc3\xa9"), STR("3") }, { STR(""), STR("4") },
+		{ { "a\0b", 3 }, STR("5") },      { STR("\xf0\x9f\x98\x80"), STR("6") },
+		{ STR("q\""), STR("7") },         { STR("aa"), STR("8") },
 	};
-	static const struct str absent[] = { STR("A"), STR("caf\\u00e9"), STR("q\\\""), STR("ab"), STR("b "), STR("aaa") };
+	static const struct str absent[] = { STR("A"),  STR("caf\\u00e9"), STR("q\\\""),
+					     STR("ab"), STR("b "),         STR("aaa") };
 	struct json_value v;
 
 	(void)state;

@@ -44,8 +44,8 @@ static size_t utf8_put(char out[UTF8_MAX_BYTES], unsigned code)
 static size_t unescape(struct str *rest, char out[UTF8_MAX_BYTES])
 {
 	static const char meaning[256] = {
-		['b'] = '\b', ['f'] = '\f', ['n'] = '\n', ['r'] = '\r', ['t'] = '\t',
-		['"'] = '"', ['\\'] = '\\', ['/'] = '/',
+		['b'] = '\b', ['f'] = '\f', ['n'] = '\n',  ['r'] = '\r',
+		['t'] = '\t', ['"'] = '"',  ['\\'] = '\\', ['/'] = '/',
 	};
 	unsigned code, low;
 

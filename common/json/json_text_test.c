@@ -21,7 +21,8 @@ static const struct {
 	{ "\"\\\"\\\\\\/\\b\\f\\n\\r\\t\"", STR("\"\\/\b\f\n\r\t") },
 	{ "\"a\\u0041z\"", STR("aAz") },
 	{ "\"\\u0000\"", { "\0", 1 } },
-	{ "\"\\u007f\\u0080\\u07ff\\u0800\\uFFFF\"", STR("\x7f\xc2\x80\xdf\xbf\xe0\xa0\x80\xef\xbf\xbf") },
+	{ "\"\\u007f\\u0080\\u07ff\\u0800\\uFFFF\"",
+	  STR("\x7f\xc2\x80\xdf\xbf\xe0\xa0\x80\xef\xbf\xbf") },
 	{ "\"\\ud800\\udc00\\uDBFF\\uDFFF\"", STR("\xf0\x90\x80\x80\xf4\x8f\xbf\xbf") },
 	{ "\"\\\\u0041\"", STR("\\u0041") },
 	{ "\"ends in \\n\"", STR("ends in \n") },
@@ -65,7 +66,8 @@ static void test_text_is_appended_to_scratch(void **state)
 	assert_int_equal(json_text(parsed("\"\\n1\""), &scratch, &text), 0);
 	assert_str(buf_str(&scratch), STR("kept \n1"));
 	assert_ptr_equal(text.p, scratch.p + 5);
-	assert_int_equal(json_text(parsed("\"\\n2345678901234567890\""), &scratch, &text), E_TOOBIG);
+	assert_int_equal(json_text(parsed("\"\\n2345678901234567890\""), &scratch, &text),
+			 E_TOOBIG);
 	buf_fini(&scratch);
 	buf_init(&scratch, 20);
 	mem_fail_at(1);

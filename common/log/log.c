@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -17,7 +18,8 @@
 enum log_level log_threshold = LOG_INFO;
 
 static char instance_name[INSTANCE_BYTES + 1] = "-";
-static pthread_mutex_t site_lock = PTHREAD_MUTEX_INITIALIZER; /* counts of all sites, and the capture */
+static pthread_mutex_t site_lock =
+	PTHREAD_MUTEX_INITIALIZER; /* counts of all sites, and the capture */
 static void (*capture_fn)(struct str text, void *ctx);
 static void *capture_ctx;
 
@@ -39,11 +41,16 @@ static void line_add(struct line *l, struct str s)
 	l->n += n;
 }
 
-static void line_number(struct line *l, const char *fmt, unsigned long long number)
-{
-	char text[32];
+static void line_addf(struct line *l, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
-	snprintf(text, sizeof(text), fmt, number);
+static void line_addf(struct line *l, const char *fmt, ...)
+{
+	char text[64];
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(text, sizeof(text), fmt, args);
+	va_end(args);
 	line_add(l, str_of(text));
 }
 
@@ -84,9 +91,9 @@ static void line_quoted(struct line *l, struct str s)
 		} else if (c == '\n') {
 			line_add(l, STR("\\n"));
 		} else if (c < 0x20 || c == 0x7f || (c >= 0x80 && !utf8)) {
-			line_number(l, "\\x%02llx", c);
+			line_addf(l, "\\x%02x", c);
 		} else if (c1) {
-			line_number(l, "\\u%04llx", (unsigned char)s.p[++i]);
+			line_addf(l, "\\u%04x", (unsigned char)s.p[++i]);
 		} else {
 			line_add(l, str_make(s.p + i, 1));
 		}
@@ -116,10 +123,10 @@ static void line_kv(struct line *l, const struct log_kv *kv)
 		line_value(l, kv->text);
 		break;
 	case LOG_KV_U64:
-		line_number(l, "%llu", kv->number);
+		line_addf(l, "%llu", (unsigned long long)kv->number);
 		break;
 	case LOG_KV_I64:
-		line_number(l, "%lld", kv->number);
+		line_addf(l, "%lld", (long long)kv->number);
 		break;
 	case LOG_KV_BOOL:
 		line_add(l, kv->number ? STR("true") : STR("false"));
@@ -169,7 +176,8 @@ static void line_emit(struct line *l)
 		return;
 }
 
-void log_write(enum log_level level, struct log_site *site, const char *subject, const char *event, const struct log_kv *kv)
+void log_write(enum log_level level, struct log_site *site, const char *subject, const char *event,
+	       const struct log_kv *kv)
 {
 	int saved_errno = errno;
 	struct line l;
@@ -192,7 +200,7 @@ void log_write(enum log_level level, struct log_site *site, const char *subject,
 	for (; kv->kind != LOG_KV_END; kv++)
 		line_kv(&l, kv);
 	if (suppressed)
-		line_number(&l, " suppressed=%llu", suppressed);
+		line_addf(&l, " suppressed=%u", suppressed);
 	line_emit(&l);
 	errno = saved_errno;
 }

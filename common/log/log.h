@@ -33,20 +33,42 @@ struct log_kv {
 	uint64_t number;
 };
 
-#define KV_Z(k, z) { LOG_KV_STR, (k), str_of(z), 0 }                     /* NUL-terminated text */
-#define KV_STR(k, s) { LOG_KV_STR, (k), (s), 0 }                         /* struct str */
-#define KV_U(k, u) { LOG_KV_U64, (k), STR_NONE, (uint64_t)(u) }
-#define KV_I(k, i) { LOG_KV_I64, (k), STR_NONE, (uint64_t)(int64_t)(i) }
-#define KV_B(k, b) { LOG_KV_BOOL, (k), STR_NONE, (b) ? 1 : 0 }
-#define KV_ERR(e) { LOG_KV_STR, "error", str_of(err_text(e)), 0 }
-#define KV_SECRET(k) { LOG_KV_SECRET, (k), STR_NONE, 0 }
+#define KV_Z(k, z) \
+	{ \
+		LOG_KV_STR, (k), str_of(z), 0 \
+	} /* NUL-terminated text */
+#define KV_STR(k, s) \
+	{ \
+		LOG_KV_STR, (k), (s), 0 \
+	} /* struct str */
+#define KV_U(k, u) \
+	{ \
+		LOG_KV_U64, (k), STR_NONE, (uint64_t)(u) \
+	}
+#define KV_I(k, i) \
+	{ \
+		LOG_KV_I64, (k), STR_NONE, (uint64_t)(int64_t)(i) \
+	}
+#define KV_B(k, b) \
+	{ \
+		LOG_KV_BOOL, (k), STR_NONE, (b) ? 1 : 0 \
+	}
+#define KV_ERR(e) \
+	{ \
+		LOG_KV_STR, "error", str_of(err_text(e)), 0 \
+	}
+#define KV_SECRET(k) \
+	{ \
+		LOG_KV_SECRET, (k), STR_NONE, 0 \
+	}
 
 #define log_at(level, subject, event, ...) \
 	do { \
 		static struct log_site log_site_here; \
 		if ((level) >= log_threshold) \
 			log_write((level), &log_site_here, (subject), (event), \
-				  (const struct log_kv[]){ __VA_ARGS__ __VA_OPT__(, ){ LOG_KV_END, 0, { 0, 0 }, 0 } }); \
+				  (const struct log_kv[]){ __VA_ARGS__ __VA_OPT__(, ){ \
+					  LOG_KV_END, 0, { 0, 0 }, 0 } }); \
 	} while (0)
 #define log_debug(subject, event, ...) log_at(LOG_DEBUG, subject, event __VA_OPT__(, ) __VA_ARGS__)
 #define log_info(subject, event, ...) log_at(LOG_INFO, subject, event __VA_OPT__(, ) __VA_ARGS__)
@@ -56,7 +78,8 @@ struct log_kv {
 extern enum log_level log_threshold;
 
 void log_open(const char *instance); /* COPIED */
-void log_write(enum log_level level, struct log_site *site, const char *subject, const char *event, const struct log_kv *kv);
+void log_write(enum log_level level, struct log_site *site, const char *subject, const char *event,
+	       const struct log_kv *kv);
 /* Tests: lines go to the function instead of standard error; NULL returns to standard error. */
 void log_capture(void (*line)(struct str text, void *ctx), void *ctx);
 

@@ -47,9 +47,11 @@ static int teardown(void **state)
 static void test_line_has_time_level_instance_subject_event_and_values(void **state)
 {
 	(void)state;
-	log_info("link:router-0", "link is up", KV_U("epoch", 93), KV_B("resumed", true), KV_I("delta", -4), KV_Z("plain", "a/b"),
-		 KV_SECRET("token"), KV_ERR(E_FULL), KV_STR("none", STR_NONE));
-	assert_string_equal(got.p, "2026-01-31T10:00:00.123Z info  edge-0 link:router-0 \"link is up\" epoch=93 resumed=true delta=-4 "
+	log_info("link:router-0", "link is up", KV_U("epoch", 93), KV_B("resumed", true),
+		 KV_I("delta", -4), KV_Z("plain", "a/b"), KV_SECRET("token"), KV_ERR(E_FULL),
+		 KV_STR("none", STR_NONE));
+	assert_string_equal(got.p, "2026-01-31T10:00:00.123Z info  edge-0 link:router-0 \"link is "
+				   "up\" epoch=93 resumed=true delta=-4 "
 				   "plain=a/b token=*** error=\"queue is full\" none=\"\"");
 	log_warn("svc", "just so");
 	assert_string_equal(got.p, "2026-01-31T10:00:00.123Z warn  edge-0 svc \"just so\"");
@@ -58,9 +60,12 @@ static void test_line_has_time_level_instance_subject_event_and_values(void **st
 static const struct {
 	const char *value, *shown;
 } escapes[] = {
-	{ "a b", "\"a b\"" },		   { "a=b", "\"a=b\"" },
-	{ "q\"\\", "\"q\\\"\\\\\"" },	   { "two\nlines\r\x1b[31m\x7f", "\"two\\nlines\\x0d\\x1b[31m\\x7f\"" },
-	{ "gr\xc3\xbc\xc3\x9f", "\"gr\xc3\xbc\xc3\x9f\"" }, { "c1 \xc2\x9b", "\"c1 \\u009b\"" },
+	{ "a b", "\"a b\"" },
+	{ "a=b", "\"a=b\"" },
+	{ "q\"\\", "\"q\\\"\\\\\"" },
+	{ "two\nlines\r\x1b[31m\x7f", "\"two\\nlines\\x0d\\x1b[31m\\x7f\"" },
+	{ "gr\xc3\xbc\xc3\x9f", "\"gr\xc3\xbc\xc3\x9f\"" },
+	{ "c1 \xc2\x9b", "\"c1 \\u009b\"" },
 	{ "bad \xff\xc3", "\"bad \\xff\\xc3\"" },
 };
 
@@ -69,7 +74,8 @@ static void test_values_are_escaped_so_that_no_control_character_passes(void **s
 	(void)state;
 	for (size_t i = 0; i < sizeof(escapes) / sizeof(escapes[0]); i++) {
 		struct log_site fresh = { 0 };
-		const struct log_kv kv[] = { KV_Z("v", escapes[i].value), { LOG_KV_END, 0, { 0, 0 }, 0 } };
+		const struct log_kv kv[] = { KV_Z("v", escapes[i].value),
+					     { LOG_KV_END, 0, { 0, 0 }, 0 } };
 
 		log_write(LOG_INFO, &fresh, "s", "e", kv);
 		assert_string_equal(strstr(got.p, " v=") + 3, escapes[i].shown);
@@ -87,9 +93,11 @@ static void test_long_values_are_cut_between_characters_and_lines_are_bounded(vo
 	log_info("s", "e", KV_STR("v", buf_str(&value)));
 	assert_string_equal(got.p + got.n - 1 - 6, "\xc3\xbc\"...");
 	assert_true(got.n < 700);
-	log_info("s", "e", KV_STR("a", buf_str(&value)), KV_STR("b", buf_str(&value)), KV_STR("c", buf_str(&value)),
-		 KV_STR("d", buf_str(&value)), KV_STR("e", buf_str(&value)), KV_STR("f", buf_str(&value)),
-		 KV_STR("g", buf_str(&value)), KV_STR("h", buf_str(&value)), KV_STR("i", buf_str(&value)));
+	log_info("s", "e", KV_STR("a", buf_str(&value)), KV_STR("b", buf_str(&value)),
+		 KV_STR("c", buf_str(&value)), KV_STR("d", buf_str(&value)),
+		 KV_STR("e", buf_str(&value)), KV_STR("f", buf_str(&value)),
+		 KV_STR("g", buf_str(&value)), KV_STR("h", buf_str(&value)),
+		 KV_STR("i", buf_str(&value)));
 	assert_int_equal(got.n, 4095 + 1);
 	buf_fini(&value);
 }
@@ -132,11 +140,19 @@ static void test_levels_below_the_threshold_are_not_written(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_line_has_time_level_instance_subject_event_and_values, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_values_are_escaped_so_that_no_control_character_passes, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_long_values_are_cut_between_characters_and_lines_are_bounded, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_each_site_is_limited_and_says_what_it_held_back, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_levels_below_the_threshold_are_not_written, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_line_has_time_level_instance_subject_event_and_values, setup,
+			teardown),
+		cmocka_unit_test_setup_teardown(
+			test_values_are_escaped_so_that_no_control_character_passes, setup,
+			teardown),
+		cmocka_unit_test_setup_teardown(
+			test_long_values_are_cut_between_characters_and_lines_are_bounded, setup,
+			teardown),
+		cmocka_unit_test_setup_teardown(
+			test_each_site_is_limited_and_says_what_it_held_back, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_levels_below_the_threshold_are_not_written,
+						setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -7,7 +7,13 @@
 #include "common/metrics/metrics_process.h"
 
 /* Names used in the users column of metrics.def. */
-enum { EDGE = CONF_EDGE, AUTH = CONF_AUTH, ROUTER = CONF_ROUTER, INGEST = CONF_INGEST, ALL = CONF_ALL };
+enum {
+	EDGE = CONF_EDGE,
+	AUTH = CONF_AUTH,
+	ROUTER = CONF_ROUTER,
+	INGEST = CONF_INGEST,
+	ALL = CONF_ALL
+};
 
 struct row {
 	unsigned users;
@@ -33,10 +39,10 @@ static const struct {
 	uint64_t ns;
 	const char *text;
 } bounds[] = {
-	{ 100000, "0.0001" },   { 200000, "0.0002" },   { 500000, "0.0005" },   { 1000000, "0.001" },
-	{ 2000000, "0.002" },   { 5000000, "0.005" },   { 10000000, "0.01" },   { 20000000, "0.02" },
-	{ 50000000, "0.05" },   { 100000000, "0.1" },   { 200000000, "0.2" },   { 500000000, "0.5" },
-	{ 1000000000, "1" },    { 2000000000, "2" },    { 5000000000, "5" },    { 10000000000, "10" },
+	{ 100000, "0.0001" }, { 200000, "0.0002" }, { 500000, "0.0005" }, { 1000000, "0.001" },
+	{ 2000000, "0.002" }, { 5000000, "0.005" }, { 10000000, "0.01" }, { 20000000, "0.02" },
+	{ 50000000, "0.05" }, { 100000000, "0.1" }, { 200000000, "0.2" }, { 500000000, "0.5" },
+	{ 1000000000, "1" },  { 2000000000, "2" },  { 5000000000, "5" },  { 10000000000, "10" },
 };
 #define BOUND_COUNT (sizeof(bounds) / sizeof(bounds[0]))
 
@@ -72,10 +78,12 @@ static void histogram_text(struct buf *out, const struct row *r, const struct hi
 	head_text(out, r, "histogram");
 	for (size_t i = 0; i < BOUND_COUNT; i++) {
 		total += h->counts[i];
-		buf_addf(out, "%s_bucket{le=\"%s\"} %llu\n", r->name, bounds[i].text, (unsigned long long)total);
+		buf_addf(out, "%s_bucket{le=\"%s\"} %llu\n", r->name, bounds[i].text,
+			 (unsigned long long)total);
 	}
 	buf_addf(out, "%s_bucket{le=\"+Inf\"} %llu\n", r->name, (unsigned long long)h->count);
-	buf_addf(out, "%s_sum %llu.%09llu\n", r->name, (unsigned long long)(h->sum_ns / 1000000000u),
+	buf_addf(out, "%s_sum %llu.%09llu\n", r->name,
+		 (unsigned long long)(h->sum_ns / 1000000000u),
 		 (unsigned long long)(h->sum_ns % 1000000000u));
 	buf_addf(out, "%s_count %llu\n", r->name, (unsigned long long)h->count);
 }
@@ -108,7 +116,9 @@ static void users_doc(struct buf *out, unsigned users)
 	static const struct {
 		unsigned bit;
 		const char *name;
-	} names[] = { { EDGE, "edge" }, { AUTH, "auth" }, { ROUTER, "router" }, { INGEST, "ingest" } };
+	} names[] = {
+		{ EDGE, "edge" }, { AUTH, "auth" }, { ROUTER, "router" }, { INGEST, "ingest" }
+	};
 	bool first = true;
 
 	if (users == ALL) {
@@ -124,22 +134,28 @@ static void users_doc(struct buf *out, unsigned users)
 
 static void row_doc(struct buf *out, const struct row *r, const char *type)
 {
-	buf_addf(out, "| `%s%s%s%s` | %s | ", r->name, r->labels[0] ? "{" : "", r->labels, r->labels[0] ? "}" : "", type);
+	buf_addf(out, "| `%s%s%s%s` | %s | ", r->name, r->labels[0] ? "{" : "", r->labels,
+		 r->labels[0] ? "}" : "", type);
 	users_doc(out, r->users);
 	buf_addf(out, " | %s |\n", r->doc);
 }
 
 void metrics_doc(struct buf *out)
 {
-	buf_addz(out, "# Metrics\n\n"
-		      "Generated from common/metrics/metrics.def and histograms.def; do not edit.\n\n"
-		      "Every process shows its own on its operations port under `/metrics` (Prometheus text format 0.0.4).\n\n"
-		      "| metric | type | process | meaning |\n|---|---|---|---|\n");
+	buf_addz(out,
+		 "# Metrics\n\n"
+		 "Generated from common/metrics/metrics.def and histograms.def; do not edit.\n\n"
+		 "Every process shows its own on its operations port under `/metrics` (Prometheus "
+		 "text format 0.0.4).\n\n"
+		 "| metric | type | process | meaning |\n|---|---|---|---|\n");
 	for (size_t i = 0; i < METRIC_COUNT; i++)
 		row_doc(out, &rows[i], rows[i].is_counter ? "counter" : "gauge");
 	for (size_t i = 0; i < METRIC_H_COUNT; i++)
 		row_doc(out, &histogram_rows[i], "histogram");
-	buf_addz(out, "\nHistograms count seconds in buckets from 100 µs to 10 s. Besides these: `process_cpu_seconds_total`, "
-		      "`process_resident_memory_bytes`, `process_virtual_memory_bytes`, `process_start_time_seconds`, "
-		      "`process_threads`, `process_max_fds`, and, from Linux 6.2 on, `process_open_fds`.\n");
+	buf_addz(out, "\nHistograms count seconds in buckets from 100 µs to 10 s. Besides these: "
+		      "`process_cpu_seconds_total`, "
+		      "`process_resident_memory_bytes`, `process_virtual_memory_bytes`, "
+		      "`process_start_time_seconds`, "
+		      "`process_threads`, `process_max_fds`, and, from Linux 6.2 on, "
+		      "`process_open_fds`.\n");
 }

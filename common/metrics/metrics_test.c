@@ -46,7 +46,8 @@ static void test_page_shows_what_the_process_owns_with_one_head_per_name(void **
 	assert_int_equal(count_of(text, "# HELP roomwire_closed_total "), 1);
 	assert_non_null(strstr(text, "\nroomwire_closed_total{reason=\"ping_timeout\"} 3\n"));
 	assert_non_null(strstr(text, "\nroomwire_closed_total{reason=\"slow_client\"} 1\n"));
-	assert_non_null(strstr(text, "# TYPE roomwire_connections gauge\nroomwire_connections 4\n"));
+	assert_non_null(
+		strstr(text, "# TYPE roomwire_connections gauge\nroomwire_connections 4\n"));
 	assert_null(strstr(text, "roomwire_queries_total"));
 	text = page_of(&page, CONF_AUTH);
 	assert_null(strstr(text, "roomwire_connections "));
@@ -66,10 +67,13 @@ static void test_histogram_buckets_add_up(void **state)
 	metrics_observe_ns(METRIC_H_CHECK, 100001);
 	metrics_observe_ns(METRIC_H_CHECK, 60000000000);
 	text = page_of(&page, CONF_EDGE);
-	assert_non_null(strstr(text, "# TYPE roomwire_check_seconds histogram\nroomwire_check_seconds_bucket{le=\"0.0001\"} 2\n"
+	assert_non_null(strstr(text, "# TYPE roomwire_check_seconds "
+				     "histogram\nroomwire_check_seconds_bucket{le=\"0.0001\"} 2\n"
 				     "roomwire_check_seconds_bucket{le=\"0.0002\"} 3\n"));
-	assert_non_null(strstr(text, "roomwire_check_seconds_bucket{le=\"10\"} 3\nroomwire_check_seconds_bucket{le=\"+Inf\"} 4\n"
-				     "roomwire_check_seconds_sum 60.000200001\nroomwire_check_seconds_count 4\n"));
+	assert_non_null(strstr(
+		text, "roomwire_check_seconds_bucket{le=\"10\"} "
+		      "3\nroomwire_check_seconds_bucket{le=\"+Inf\"} 4\n"
+		      "roomwire_check_seconds_sum 60.000200001\nroomwire_check_seconds_count 4\n"));
 	buf_fini(&page);
 }
 
@@ -91,7 +95,7 @@ static void check_line(const char *line)
 	if (*at == '{')
 		at = strchr(at, '}') + 1;
 	assert_int_equal(*at, ' ');
-	strtod(at + 1, &end);
+	assert_true(strtod(at + 1, &end) >= 0);
 	assert_int_equal(*end, 0);
 }
 
@@ -118,7 +122,8 @@ static void test_doc_has_every_row(void **state)
 	metrics_doc(&doc);
 	buf_addc(&doc, 0);
 	assert_int_equal(count_of(doc.p, "\n| `"), METRIC_COUNT + METRIC_H_COUNT);
-	assert_non_null(strstr(doc.p, "| `roomwire_closed_total{reason=\"ping_timeout\"}` | counter | edge | "));
+	assert_non_null(strstr(
+		doc.p, "| `roomwire_closed_total{reason=\"ping_timeout\"}` | counter | edge | "));
 	buf_fini(&doc);
 }
 

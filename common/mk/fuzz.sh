@@ -31,7 +31,7 @@ run_one() { # fuzz_NAME
 	else
 		echo failed >"$log.verdict"
 		printf '  FAILED  %-24s exit %d, whole log: %s\n' "$target" "$code" "$log"
-		grep -nE 'ERROR|SUMMARY|runtime error|^ *#[0-9]+ |Test unit written|Assertion|mismatch' "$log" | head -n 40 | sed 's/^/      /'
+		grep -nE 'ERROR|SUMMARY|runtime error|^ *#[0-9]+ |Test unit written|Assertion|mismatch' "$log" | grep -vE ' in (fuzzer::|main |_start|__libc_start)' | head -n 30 | sed 's/^/      /'
 		echo "      keep the input under tests/fuzz/seeds/$name/ once it is understood"
 	fi
 }

@@ -3,7 +3,7 @@
 #
 # Everything that looks at sources without running them. Each finding is one line: FILE:LINE: what; what to do.
 #   lint.sh RESULT FILE.c FILE.h...   "passed failed skipped" (checks, not findings) goes to RESULT
-# LINT="format tidy" runs only these.
+# CHECKS="format tidy" runs only these; ONLY="services/edge" keeps the findings of these folders.
 set -u
 here=$(dirname "$0")
 result=$1
@@ -15,7 +15,7 @@ passed=0 failed=0
 check() { # name command...
 	local name=$1 start=$SECONDS found code
 	shift
-	[[ " ${LINT:-$name} " == *" $name "* ]] || return
+	[[ " ${CHECKS:-$name} " == *" $name "* ]] || return
 	found=$("$@" 2>&1)
 	code=$?
 	if [ $code = 0 ]; then
@@ -45,6 +45,7 @@ cpp_check() {
 		--template='{file}:{line}: {severity}: {message} [{id}]; mend it, or // cppcheck-suppress id ; why' "$@"
 }
 
+check selftest python3 "$here/check_test.py"
 for name in $(python3 "$here/check.py"); do
 	check "$name" python3 "$here/check.py" "$name"
 done
@@ -54,7 +55,7 @@ if [ $# != 0 ]; then
 	check format format "$@"
 	mapfile -t sources < <(printf '%s\n' "$@" | grep '\.c$')
 	check cppcheck cpp_check "${sources[@]}"
-	check tidy python3 "$here/tidy.py" "$cache/tidy"
+	check tidy python3 "$here/tidy.py" "$cache/tidy" "${sources[@]}"
 fi
 echo "lint: $passed checks passed, $failed failed"
 echo "$passed $failed 0" >"$result"

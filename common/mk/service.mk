@@ -7,10 +7,9 @@
 # ONLY="common/base proto services/edge" leaves the rest of the tree out, for work on one corner of it.
 
 find_c = $(sort $(wildcard $(foreach d,$(1),$(d)/*.c $(d)/*/*.c)))
-FOUND := $(call find_c,common proto services)
-ifdef ONLY
-FOUND := $(filter $(addsuffix /%,$(ONLY)),$(FOUND))
-endif
+WHOLE := $(call find_c,common proto services)
+only = $(if $(ONLY),$(filter $(addsuffix /%,$(ONLY)),$(1)),$(1))
+FOUND := $(call only,$(WHOLE))
 
 TEST_SRC := $(filter %_test.c,$(FOUND))
 DOC_SRC := $(filter %_doc.c,$(filter-out services/%,$(FOUND)))
@@ -25,7 +24,7 @@ LIB := $(OUT)/libroomwire.a
 PROGRAMS := $(foreach s,$(SERVICES),$(call program,$(s)))
 TESTS_BUILT := $(patsubst %.c,$(OUT)/%,$(TEST_SRC))
 DOC_TOOLS := $(patsubst %.c,$(OUT)/%,$(DOC_SRC))
-BENCH_SRC := $(sort $(wildcard tests/bench/*.c))
+BENCH_SRC := $(filter-out %_test.c,$(sort $(wildcard tests/bench/*.c)))
 LOADGEN := $(if $(BENCH_SRC),$(OUT)/bench/loadgen)
 
 ifdef NEEDS_LIBRARIES
@@ -33,8 +32,8 @@ MODULES := $(shell $(DEPS) modules)
 TEST_MODULES := $(shell $(DEPS) modules test)
 HAVE := $(shell pkg-config --exists $(MODULES) 2>/dev/null && echo yes)
 ifneq ($(HAVE),yes)
-$(info $(shell CC='$(CC)' $(DEPS) explain | sed 's/$$/\\n/' | tr -d '\n' | sed 's/\\n/; /g'))
-$(error libraries are missing: run `make deps`)
+$(shell CC='$(CC)' $(DEPS) explain >&2 && pkg-config --print-errors --exists $(MODULES))
+$(error libraries are missing)
 endif
 DEP_CFLAGS := $(patsubst -I%,-isystem %,$(shell pkg-config --cflags $(MODULES)))
 DEP_LIBS := $(shell pkg-config --libs $(MODULES)) $(shell $(DEPS) libraries) -lpthread -lm
@@ -92,10 +91,11 @@ $(LOADGEN): $(call objects,$(BENCH_SRC)) $(LIB) $(OUT)/link
 -include $(patsubst %.o,%.d,$(call objects,$(FOUND) $(BENCH_SRC)))
 
 # One entry per file, for editors, clang-tidy and cppcheck
-COMMANDS_SRC := $(FOUND) $(BENCH_SRC) $(sort $(wildcard tests/fuzz/*.c))
+COMMANDS_SRC := $(WHOLE) $(BENCH_SRC) $(sort $(wildcard tests/fuzz/*.c))
 compile_commands.json: common/mk/commands.awk FORCE
-	@printf '%s\n' $(COMMANDS_SRC) | DIR='$(CURDIR)' COMMAND='$(CC) $(STANDARD) -O2 $(WARNINGS) $(DEP_CFLAGS)' awk -f $< >$@.new
-	@cmp -s $@.new $@ && rm -f $@.new || mv $@.new $@
+	@new=$@.$$$$; printf '%s\n' $(COMMANDS_SRC) | \
+		DIR='$(CURDIR)' COMMAND='$(CC) $(STANDARD) -O2 $(WARNINGS) $(DEP_CFLAGS)' awk -f $< >$$new && \
+		if cmp -s $$new $@; then rm -f $$new; else mv $$new $@; fi
 
 .SECONDARY:
 .DELETE_ON_ERROR:

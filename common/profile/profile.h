@@ -2,7 +2,6 @@
 /*
  * A profile: an application described as data (profiles/NAME.yaml), compiled at start into the tables that edge, auth and ingest run on.
  * No C file knows an application's event or room names. The language is described in docs/profiles.md and docs/profile.schema.json.
- *
  * Thread: immutable after profile_load, so any.
  */
 #ifndef ROOMWIRE_PROFILE_PROFILE_H
@@ -12,6 +11,7 @@
 #include "common/profile/tmpl.h"
 
 enum profile_dialect { PROFILE_SOCKETIO = 0 };
+
 /* ── arguments of a client event, fields of a domain event ── */
 enum field_type {
 	FIELD_ANY = 0, /* any JSON value */
@@ -148,7 +148,6 @@ struct profile_ingest {
 struct profile_setting {
 	char *key, *value;
 };
-
 struct profile {
 	char *name;
 	char *path; /* of the file */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Every way a profile can be wrong that is looked for, with the line it is told at; and the shipped ones. */
+#include "common/adapt/adapt_yaml.h"
 #include "common/base/base_test.h"
 #include "common/profile/profile.h"
 
@@ -334,6 +335,30 @@ static void test_load_of_shipped_profiles_then_good(void **state)
 	}
 }
 
+/* The example of docs/profiles.md is a profile. */
+static void test_load_of_the_documented_example_then_good(void **state)
+{
+	struct buf page = BUF_INIT(1 << 20), errors = BUF_INIT(100000);
+	struct profile *p;
+	const char *from, *to;
+
+	(void)state;
+	assert_int_equal(yaml_read("docs/profiles.md", &page, &errors), 0);
+	buf_addc(&page, 0);
+	from = strstr(page.p, "```yaml\n");
+	assert_non_null(from);
+	from += 8;
+	to = strstr(from, "```");
+	assert_non_null(to);
+	if (profile_load_text("docs/profiles.md", str_make(from, (size_t)(to - from)), &errors, &p))
+		fail_msg(STR_FMT, STR_ARG(buf_str(&errors)));
+	assert_int_equal(p->nsp_count, 2);
+	assert_int_equal(p->check_count, 2);
+	profile_free(&p);
+	buf_fini(&page);
+	buf_fini(&errors);
+}
+
 static const struct profile_event *event_of(const struct profile *p, const char *nsp,
 					    const char *name)
 {
@@ -439,6 +464,7 @@ int main(void)
 		cmocka_unit_test(test_load_when_wrong_then_line_and_key),
 		cmocka_unit_test(test_load_when_many_errors_then_bounded),
 		cmocka_unit_test(test_load_of_shipped_profiles_then_good),
+		cmocka_unit_test(test_load_of_the_documented_example_then_good),
 		cmocka_unit_test(test_opsdesk_then_compiled_as_written),
 		cmocka_unit_test(test_conformance_then_compiled_as_written),
 		cmocka_unit_test(test_check_without_sql_then_embedded_is_the_same),

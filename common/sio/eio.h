@@ -16,14 +16,16 @@ enum eio_type {
 	EIO_MESSAGE = 4,
 	EIO_UPGRADE = 5,
 	EIO_NOOP = 6,
-	EIO_BINARY = 7, /* not on the wire: a binary message ('b' + base64 in polling, a binary frame on WebSocket) */
+	EIO_BINARY =
+		7, /* not on the wire: a binary message ('b' + base64 in polling, a binary frame on WebSocket) */
 };
 
 #define EIO_SEPARATOR '\x1e'
 
 struct eio_packet {
 	enum eio_type type;
-	struct str body; /* without the type character; BORROWED from the input; base64 still encoded for EIO_BINARY of polling */
+	struct str
+		body; /* without the type character; BORROWED from the input; base64 still encoded for EIO_BINARY of polling */
 };
 
 /* One text packet ("4hello"). 0 or E_SYNTAX (empty, or a type that is none). */

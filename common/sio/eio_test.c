@@ -42,7 +42,10 @@ static void test_decode_table(void **state)
 
 static void test_payload_gives_its_packets_then_the_end(void **state)
 {
-	struct str rest = STR("4first\x1e" "2\x1e" "bAQID\x1e" "4");
+	struct str rest = STR("4first\x1e"
+			      "2\x1e"
+			      "bAQID\x1e"
+			      "4");
 	struct eio_packet packet;
 
 	(void)state;
@@ -67,8 +70,20 @@ static void test_payload_with_an_empty_or_unknown_packet_is_refused(void **state
 		struct str payload;
 		int good; /* packets before the bad one */
 	} rows[] = {
-		{ STR(""), 0 },       { { NULL, 0 }, 0 },      { STR("\x1e"), 0 },       { STR("\x1e" "4a"), 0 },
-		{ STR("4a\x1e"), 1 }, { STR("4a\x1e\x1e" "4b"), 1 }, { STR("4a\x1e" "9"), 1 }, { STR("abc"), 0 },
+		{ STR(""), 0 },
+		{ { NULL, 0 }, 0 },
+		{ STR("\x1e"), 0 },
+		{ STR("\x1e"
+		      "4a"),
+		  0 },
+		{ STR("4a\x1e"), 1 },
+		{ STR("4a\x1e\x1e"
+		      "4b"),
+		  1 },
+		{ STR("4a\x1e"
+		      "9"),
+		  1 },
+		{ STR("abc"), 0 },
 	};
 
 	(void)state;
@@ -102,7 +117,8 @@ static void test_ws_header_at_the_size_steps(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < COUNT_OF(rows); i++)
-		assert_str(str_make(out, ws_header(out, rows[i].opcode, rows[i].payload_bytes)), rows[i].header);
+		assert_str(str_make(out, ws_header(out, rows[i].opcode, rows[i].payload_bytes)),
+			   rows[i].header);
 }
 
 int main(void)

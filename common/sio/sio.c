@@ -128,7 +128,8 @@ static int check_shape(struct sio_packet *packet)
 	enum json_type type = packet->data.type;
 
 	if (packet->type == SIO_CONNECT || packet->type == SIO_DISCONNECT) {
-		bool may_be = type == JSON_NONE || (type == JSON_OBJECT && packet->type == SIO_CONNECT);
+		bool may_be = type == JSON_NONE ||
+			      (type == JSON_OBJECT && packet->type == SIO_CONNECT);
 
 		return may_be && !packet->has_ack ? 0 : E_SYNTAX;
 	}
@@ -154,7 +155,8 @@ int sio_decode(struct str text, uint32_t max_attachments, struct sio_packet *pac
 	return err ? err : check_shape(packet);
 }
 
-void sio_encode_head(struct buf *out, enum sio_type type, uint32_t attachments, struct str nsp, int64_t ack_id)
+void sio_encode_head(struct buf *out, enum sio_type type, uint32_t attachments, struct str nsp,
+		     int64_t ack_id)
 {
 	buf_addc(out, (char)('0' + type));
 	if (is_binary(type)) {

@@ -26,12 +26,13 @@ enum sio_type {
 struct sio_packet {
 	enum sio_type type;
 	bool has_ack;
-	uint32_t attachments;   /* binary packets that must follow */
-	uint64_t ack_id;        /* when has_ack */
-	struct str nsp;         /* "/" when none was named; query string ("/a?x=1") cut off; BORROWED */
-	struct json_value data; /* JSON_NONE, or the validated payload; BORROWED */
+	uint32_t attachments; /* binary packets that must follow */
+	uint64_t ack_id;      /* when has_ack */
+	struct str nsp; /* "/" when none was named; query string ("/a?x=1") cut off; BORROWED */
+	struct json_value data;  /* JSON_NONE, or the validated payload; BORROWED */
 	struct json_value event; /* events: the name, a JSON string; BORROWED from data */
-	struct str args;        /* events and acks: the text between the name (or '[') and ']', i.e. the arguments joined by
+	struct str
+		args; /* events and acks: the text between the name (or '[') and ']', i.e. the arguments joined by
 	                         * commas as they came; empty when there are none; BORROWED */
 	uint32_t arg_count;
 };
@@ -47,7 +48,8 @@ int sio_decode(struct str text, uint32_t max_attachments, struct sio_packet *pac
 
 /* Append "<type>[n-][nsp,][id]" — everything before the JSON; the caller appends the JSON. nsp "/" is left out; ack_id < 0: none.
  * The leading Engine.IO '4' is not included. */
-void sio_encode_head(struct buf *out, enum sio_type type, uint32_t attachments, struct str nsp, int64_t ack_id);
+void sio_encode_head(struct buf *out, enum sio_type type, uint32_t attachments, struct str nsp,
+		     int64_t ack_id);
 /* Append `["event",args]`; event is plain text (it is escaped here), args is JSON text joined by commas, possibly empty. */
 void sio_encode_args(struct buf *out, struct str event, struct str args);
 

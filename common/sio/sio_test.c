@@ -29,21 +29,26 @@ static const struct {
 	{ "1/custom,", SIO_DISCONNECT, 0, "/custom", NO_ACK, "", "", "", 0 },
 	{ "2[\"a\"]", SIO_EVENT, 0, "/", NO_ACK, "[\"a\"]", "\"a\"", "", 0 },
 	{ "2[\"\"]", SIO_EVENT, 0, "/", NO_ACK, "[\"\"]", "\"\"", "", 0 },
-	{ "2[\"a\",1,{\"b\":[2,3]},\"x\"]", SIO_EVENT, 0, "/", NO_ACK, "[\"a\",1,{\"b\":[2,3]},\"x\"]", "\"a\"",
-	  "1,{\"b\":[2,3]},\"x\"", 3 },
-	{ "2[ \"a\" , 1 , 2 ] ", SIO_EVENT, 0, "/", NO_ACK, "[ \"a\" , 1 , 2 ]", "\"a\"", "1 , 2", 2 },
+	{ "2[\"a\",1,{\"b\":[2,3]},\"x\"]", SIO_EVENT, 0, "/", NO_ACK,
+	  "[\"a\",1,{\"b\":[2,3]},\"x\"]", "\"a\"", "1,{\"b\":[2,3]},\"x\"", 3 },
+	{ "2[ \"a\" , 1 , 2 ] ", SIO_EVENT, 0, "/", NO_ACK, "[ \"a\" , 1 , 2 ]", "\"a\"", "1 , 2",
+	  2 },
 	{ "212[\"a\",null]", SIO_EVENT, 0, "/", 12, "[\"a\",null]", "\"a\"", "null", 1 },
 	{ "2/admin,456[\"a\"]", SIO_EVENT, 0, "/admin", 456, "[\"a\"]", "\"a\"", "", 0 },
 	{ "2/admin,[\"a\"]", SIO_EVENT, 0, "/admin", NO_ACK, "[\"a\"]", "\"a\"", "", 0 },
-	{ "29007199254740992[\"a\"]", SIO_EVENT, 0, "/", INT64_C(9007199254740992), "[\"a\"]", "\"a\"", "", 0 },
-	{ "2[\"connected\"]", SIO_EVENT, 0, "/", NO_ACK, "[\"connected\"]", "\"connected\"", "", 0 },
+	{ "29007199254740992[\"a\"]", SIO_EVENT, 0, "/", INT64_C(9007199254740992), "[\"a\"]",
+	  "\"a\"", "", 0 },
+	{ "2[\"connected\"]", SIO_EVENT, 0, "/", NO_ACK, "[\"connected\"]", "\"connected\"", "",
+	  0 },
 	{ "2[\"Connect\"]", SIO_EVENT, 0, "/", NO_ACK, "[\"Connect\"]", "\"Connect\"", "", 0 },
 	{ "30[]", SIO_ACK, 0, "/", 0, "[]", "", "", 0 },
 	{ "3/admin,456[\"ok\",2]", SIO_ACK, 0, "/admin", 456, "[\"ok\",2]", "", "\"ok\",2", 2 },
 	{ "31[\"connect\"]", SIO_ACK, 0, "/", 1, "[\"connect\"]", "", "\"connect\"", 1 },
 	{ "51-[\"hi\",{\"_placeholder\":true,\"num\":0}]", SIO_BINARY_EVENT, 1, "/", NO_ACK,
-	  "[\"hi\",{\"_placeholder\":true,\"num\":0}]", "\"hi\"", "{\"_placeholder\":true,\"num\":0}", 1 },
-	{ "510-/admin,12[\"file\"]", SIO_BINARY_EVENT, 10, "/admin", 12, "[\"file\"]", "\"file\"", "", 0 },
+	  "[\"hi\",{\"_placeholder\":true,\"num\":0}]", "\"hi\"",
+	  "{\"_placeholder\":true,\"num\":0}", 1 },
+	{ "510-/admin,12[\"file\"]", SIO_BINARY_EVENT, 10, "/admin", 12, "[\"file\"]", "\"file\"",
+	  "", 0 },
 	{ "62-/admin,7[1,2]", SIO_BINARY_ACK, 2, "/admin", 7, "[1,2]", "", "1,2", 2 },
 };
 
@@ -69,81 +74,81 @@ static void test_decode_what_clients_send(void **state)
 	}
 }
 
+static const struct {
+	struct str text;
+	int err;
+} bad[] = {
+	{ STR(""), E_SYNTAX },
+	{ { NULL, 0 }, E_SYNTAX },
+	{ STR("7"), E_SYNTAX },
+	{ STR("a"), E_SYNTAX },
+	{ STR("abc"), E_SYNTAX },
+	{ STR("0[]"), E_SYNTAX },
+	{ STR("0null"), E_SYNTAX },
+	{ STR("0\"x\""), E_SYNTAX },
+	{ STR("01{}"), E_SYNTAX },
+	{ STR("0{"), E_TRUNCATED },
+	{ STR("0x"), E_SYNTAX },
+	{ STR("1{}"), E_SYNTAX },
+	{ STR("1/custom,[]"), E_SYNTAX },
+	{ STR("15"), E_SYNTAX },
+	{ STR("2"), E_SYNTAX },
+	{ STR("21"), E_SYNTAX },
+	{ STR("2/admin,"), E_SYNTAX },
+	{ STR("2/admin[\"x\"]"), E_SYNTAX },
+	{ STR("2[]"), E_SYNTAX },
+	{ STR("2{}"), E_SYNTAX },
+	{ STR("2\"x\""), E_SYNTAX },
+	{ STR("2[1]"), E_SYNTAX },
+	{ STR("2[null,\"a\"]"), E_SYNTAX },
+	{ STR("2[[\"a\"]]"), E_SYNTAX },
+	{ STR("2[\"a\"]x"), E_SYNTAX },
+	{ STR("2[\"a\",]"), E_SYNTAX },
+	{ STR("2[\"a\""), E_TRUNCATED },
+	{ STR("2[\"a\xff\"]"), E_UTF8 },
+	{ STR("2-1[\"a\"]"), E_SYNTAX },
+	{ STR("21.5[\"a\"]"), E_SYNTAX },
+	{ STR("29007199254740993[\"a\"]"), E_RANGE },
+	{ STR("299999999999999999999999[\"a\"]"), E_RANGE },
+	{ STR("2/\xff,[\"a\"]"), E_UTF8 },
+	{ STR("2/a?\xff,[\"a\"]"), E_UTF8 },
+	{ STR("3[]"), E_SYNTAX },
+	{ STR("31"), E_SYNTAX },
+	{ STR("31{}"), E_SYNTAX },
+	{ STR("4{\"message\":\"x\"}"), E_SYNTAX },
+	{ STR("4"), E_SYNTAX },
+	{ STR("5[\"a\"]"), E_SYNTAX },
+	{ STR("5-[\"a\"]"), E_SYNTAX },
+	{ STR("51[\"a\"]"), E_SYNTAX },
+	{ STR("5"), E_SYNTAX },
+	{ STR("51"), E_SYNTAX },
+	{ STR("51-"), E_SYNTAX },
+	{ STR("50-[\"a\"]"), E_SYNTAX },
+	{ STR("511-[\"a\"]"), E_TOOBIG },
+	{ STR("599999999999999999999999-[\"a\"]"), E_TOOBIG },
+	{ STR("51-[1]"), E_SYNTAX },
+	{ STR("61-[1]"), E_SYNTAX },
+	{ STR("61-2{}"), E_SYNTAX },
+};
+
 static void test_decode_refuses_what_clients_may_not_send(void **state)
 {
-	static const struct {
-		struct str text;
-		int err;
-	} rows[] = {
-		{ STR(""), E_SYNTAX },
-		{ { NULL, 0 }, E_SYNTAX },
-		{ STR("7"), E_SYNTAX },
-		{ STR("a"), E_SYNTAX },
-		{ STR("abc"), E_SYNTAX },
-		{ STR("0[]"), E_SYNTAX },
-		{ STR("0null"), E_SYNTAX },
-		{ STR("0\"x\""), E_SYNTAX },
-		{ STR("01{}"), E_SYNTAX },
-		{ STR("0{"), E_TRUNCATED },
-		{ STR("0x"), E_SYNTAX },
-		{ STR("1{}"), E_SYNTAX },
-		{ STR("1/custom,[]"), E_SYNTAX },
-		{ STR("15"), E_SYNTAX },
-		{ STR("2"), E_SYNTAX },
-		{ STR("21"), E_SYNTAX },
-		{ STR("2/admin,"), E_SYNTAX },
-		{ STR("2/admin[\"x\"]"), E_SYNTAX },
-		{ STR("2[]"), E_SYNTAX },
-		{ STR("2{}"), E_SYNTAX },
-		{ STR("2\"x\""), E_SYNTAX },
-		{ STR("2[1]"), E_SYNTAX },
-		{ STR("2[null,\"a\"]"), E_SYNTAX },
-		{ STR("2[[\"a\"]]"), E_SYNTAX },
-		{ STR("2[\"a\"]x"), E_SYNTAX },
-		{ STR("2[\"a\",]"), E_SYNTAX },
-		{ STR("2[\"a\""), E_TRUNCATED },
-		{ STR("2[\"a\xff\"]"), E_UTF8 },
-		{ STR("2-1[\"a\"]"), E_SYNTAX },
-		{ STR("21.5[\"a\"]"), E_SYNTAX },
-		{ STR("29007199254740993[\"a\"]"), E_RANGE },
-		{ STR("299999999999999999999999[\"a\"]"), E_RANGE },
-		{ STR("2/\xff,[\"a\"]"), E_UTF8 },
-		{ STR("2/a?\xff,[\"a\"]"), E_UTF8 },
-		{ STR("3[]"), E_SYNTAX },
-		{ STR("31"), E_SYNTAX },
-		{ STR("31{}"), E_SYNTAX },
-		{ STR("4{\"message\":\"x\"}"), E_SYNTAX },
-		{ STR("4"), E_SYNTAX },
-		{ STR("5[\"a\"]"), E_SYNTAX },
-		{ STR("5-[\"a\"]"), E_SYNTAX },
-		{ STR("51[\"a\"]"), E_SYNTAX },
-		{ STR("5"), E_SYNTAX },
-		{ STR("51"), E_SYNTAX },
-		{ STR("51-"), E_SYNTAX },
-		{ STR("50-[\"a\"]"), E_SYNTAX },
-		{ STR("511-[\"a\"]"), E_TOOBIG },
-		{ STR("599999999999999999999999-[\"a\"]"), E_TOOBIG },
-		{ STR("51-[1]"), E_SYNTAX },
-		{ STR("61-[1]"), E_SYNTAX },
-		{ STR("61-2{}"), E_SYNTAX },
-	};
-
 	(void)state;
-	for (size_t i = 0; i < COUNT_OF(rows); i++) {
+	for (size_t i = 0; i < COUNT_OF(bad); i++) {
 		struct sio_packet p;
-		int err = sio_decode(rows[i].text, SIO_MAX_ATTACHMENTS_DEFAULT, &p);
+		int err = sio_decode(bad[i].text, SIO_MAX_ATTACHMENTS_DEFAULT, &p);
 
-		if (err != rows[i].err)
-			fail_msg("'" STR_FMT "': got %s, want %s", STR_ARG(rows[i].text), err_name(err),
-				 err_name(rows[i].err));
+		if (err != bad[i].err)
+			fail_msg("'" STR_FMT "': got %s, want %s", STR_ARG(bad[i].text),
+				 err_name(err), err_name(bad[i].err));
 	}
 }
 
 static void test_reserved_names_are_refused_however_written(void **state)
 {
 	static const char *const names[] = {
-		"connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener",
-		"\\u0063onnect", "disconnec\\u0074",
+		"connect",     "connect_error",  "disconnect",    "disconnecting",
+		"newListener", "removeListener", "\\u0063onnect", "disconnec\\u0074",
 	};
 	char text[64];
 
@@ -152,7 +157,8 @@ static void test_reserved_names_are_refused_however_written(void **state)
 		struct sio_packet p;
 
 		snprintf(text, sizeof(text), "2[\"%s\",1]", names[i]);
-		assert_int_equal(sio_decode(str_of(text), SIO_MAX_ATTACHMENTS_DEFAULT, &p), E_SYNTAX);
+		assert_int_equal(sio_decode(str_of(text), SIO_MAX_ATTACHMENTS_DEFAULT, &p),
+				 E_SYNTAX);
 	}
 }
 
@@ -215,7 +221,8 @@ static void test_encode_table(void **state)
 	(void)state;
 	for (size_t i = 0; i < COUNT_OF(rows); i++) {
 		buf_reset(&out);
-		sio_encode_head(&out, rows[i].type, rows[i].attachments, rows[i].nsp, rows[i].ack_id);
+		sio_encode_head(&out, rows[i].type, rows[i].attachments, rows[i].nsp,
+				rows[i].ack_id);
 		assert_str(buf_str(&out), str_of(rows[i].want));
 	}
 	buf_reset(&out);

@@ -27,7 +27,8 @@ static void name_process(struct svc_process *p)
 
 static int print_page(struct buf *page, FILE *to, int exit_code)
 {
-	fwrite(page->p, 1, page->n, to);
+	if (fwrite(page->p, 1, page->n, to) != page->n || fflush(to) != 0)
+		exit_code = SVC_EXIT_FAILED; /* a full disk, a closed pipe */
 	buf_fini(page);
 	return exit_code;
 }
@@ -71,8 +72,8 @@ static int open_all(struct svc_process *p)
 	if ((err = svc_limits_supervised(p)) != 0)
 		return err;
 	svc_limits_apply(p);
-	if ((err = svc_loop_open(p)) != 0 || (err = svc_signal_open(p)) != 0 || (err = svc_watchdog_open(p)) != 0 ||
-	    (err = svc_http_open(p)) != 0)
+	if ((err = svc_loop_open(p)) != 0 || (err = svc_signal_open(p)) != 0 ||
+	    (err = svc_watchdog_open(p)) != 0 || (err = svc_http_open(p)) != 0)
 		return err;
 	if ((err = svc->spec->start(svc, svc->self)) != 0)
 		return err;
@@ -106,7 +107,8 @@ static int run(struct svc_process *p)
 
 int svc_main(int argc, char **argv, const struct svc_spec *spec, void *self)
 {
-	static struct svc_process process; /* the only one; what a failed start leaves stays reachable */
+	static struct svc_process
+		process; /* the only one; what a failed start leaves stays reachable */
 	struct svc_process *p = &process;
 	struct buf errors = BUF_INIT(ERRORS_MAX_BYTES);
 	struct svc_args args;

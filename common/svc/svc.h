@@ -28,15 +28,16 @@ struct profile;
 /* Does the need hold? If not, say why in reason (no credentials). Asked when /readyz is, and once a second. */
 typedef bool (*svc_need_fn)(void *self, char reason[SVC_REASON_BYTES]);
 struct svc_need {
-	const char *component; /* of the contract: postgresql, redis, rabbitmq, kafka, oidc, router, auth */
+	const char *
+		component; /* of the contract: postgresql, redis, rabbitmq, kafka, oidc, router, auth */
 	svc_need_fn holds;
 };
 
 struct svc_spec {
-	const char *name;   /* "edge": the process is roomwire-edge */
-	const char *job;    /* one line, for --help */
+	const char *name; /* "edge": the process is roomwire-edge */
+	const char *job;  /* one line, for --help */
 	enum conf_user user;
-	bool wants_profile; /* load and compile the profile before start */
+	bool wants_profile;           /* load and compile the profile before start */
 	const struct svc_need *needs; /* ends with a NULL component */
 	/* 0, or E_*: what was wrong has been logged; E_CONFIG exits with 2, others with 1. */
 	int (*start)(struct svc *svc, void *self);
@@ -61,9 +62,9 @@ struct svc {
 	const struct svc_spec *spec;
 	void *self;
 	uv_loop_t *loop;
-	struct wheel wheel;          /* driven by svc */
+	struct wheel wheel; /* driven by svc */
 	struct conf conf;
-	struct profile *profile;     /* NULL unless wants_profile */
+	struct profile *profile; /* NULL unless wants_profile */
 	const char *instance;
 	enum svc_state state;
 };
@@ -73,7 +74,8 @@ int svc_main(int argc, char **argv, const struct svc_spec *spec, void *self);
 /* Hook work into the end of each loop turn. The struct is the caller's and stays linked until svc_turn_remove. */
 void svc_turn_add(struct svc *svc, enum svc_rank rank, struct svc_turn *turn);
 void svc_turn_remove(struct svc_turn *turn);
-static inline void svc_arm(struct svc *svc, struct wheel_timer *t, uint64_t due_ms) /* monotonic milliseconds */
+static inline void svc_arm(struct svc *svc, struct wheel_timer *t,
+			   uint64_t due_ms) /* monotonic milliseconds */
 {
 	wheel_arm(&svc->wheel, t, due_ms);
 }

@@ -78,23 +78,29 @@ int svc_args_parse(struct svc_args *args, int argc, char **argv, struct buf *err
 
 void svc_args_help(const struct svc_process *p, struct buf *out)
 {
-	buf_addf(out, "%s: %s\n\n"
-		      "usage: %s [--config FILE] [--profile NAME] [--set KEY=VALUE]... [--check | --print-config]\n\n"
-		      "  --config FILE     options as lines of \"key: value\" (YAML)\n"
-		      "  --profile NAME    the application: profiles/NAME.yaml or the path of a .yaml file\n"
-		      "  --set KEY=VALUE   one option; wins over everything else; may be repeated\n"
-		      "  --check           say whether the configuration is good: 0 yes, 2 no\n"
-		      "  --print-config    options in effect and where each comes from\n"
-		      "  --help, --version\n\n"
-		      "Signals: SIGTERM, SIGINT drain and end (again: end at once), SIGUSR1 writes states to the log.\n"
-		      "Exit codes: 0 ended as asked, 1 failed while running, 2 wrong options or configuration.\n\n"
-		      "Options: key (environment variable). Later wins: default, profile, file, environment, --set.\n\n",
+	buf_addf(out,
+		 "%s: %s\n\n"
+		 "usage: %s [--config FILE] [--profile NAME] [--set KEY=VALUE]... [--check | "
+		 "--print-config]\n\n"
+		 "  --config FILE     options as lines of \"key: value\" (YAML)\n"
+		 "  --profile NAME    the application: profiles/NAME.yaml or the path of a .yaml "
+		 "file\n"
+		 "  --set KEY=VALUE   one option; wins over everything else; may be repeated\n"
+		 "  --check           say whether the configuration is good: 0 yes, 2 no\n"
+		 "  --print-config    options in effect and where each comes from\n"
+		 "  --help, --version\n\n"
+		 "Signals: SIGTERM, SIGINT drain and end (again: end at once), SIGUSR1 writes "
+		 "states to the log.\n"
+		 "Exit codes: 0 ended as asked, 1 failed while running, 2 wrong options or "
+		 "configuration.\n\n"
+		 "Options: key (environment variable). Later wins: default, profile, file, "
+		 "environment, --set.\n\n",
 		 p->title, p->svc.spec->job, p->title);
 	conf_help(p->svc.spec->user, out);
 }
 
 void svc_args_version(const struct svc_process *p, struct buf *out)
 {
-	buf_addf(out, "%s %s\nlibuv %s, http_parser %s, %s\n", p->title, ROOMWIRE_VERSION, uv_version_string(),
-		 http_parse_version(), yaml_version());
+	buf_addf(out, "%s %s\nlibuv %s, http_parser %s, %s\n", p->title, ROOMWIRE_VERSION,
+		 uv_version_string(), http_parse_version(), yaml_version());
 }

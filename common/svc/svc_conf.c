@@ -15,13 +15,15 @@ static int load_sets(struct svc_process *p, const struct svc_args *args, struct 
 		struct str key, value;
 
 		if (!str_cut(str_of(args->sets[i]), '=', &key, &value)) {
-			buf_addf(errors, "--set: found \"%s\", allowed: KEY=VALUE\n", args->sets[i]);
+			buf_addf(errors, "--set: found \"%s\", allowed: KEY=VALUE\n",
+				 args->sets[i]);
 			err = E_CONFIG;
 		} else if (conf_set(&p->svc.conf, "--set", key, value, errors)) {
 			err = E_CONFIG;
 		}
 	}
-	if (args->profile && conf_set(&p->svc.conf, "--profile", STR("profile"), str_of(args->profile), errors))
+	if (args->profile &&
+	    conf_set(&p->svc.conf, "--profile", STR("profile"), str_of(args->profile), errors))
 		err = E_CONFIG;
 	return err;
 }
@@ -34,7 +36,8 @@ static int load_profile(struct svc_process *p, struct buf *errors)
 	int err;
 
 	if (!c->profile[0]) {
-		buf_addz(errors, "profile: found nothing, allowed: a name or a .yaml file, by --profile, PROFILE or the config file\n");
+		buf_addz(errors, "profile: found nothing, allowed: a name or a .yaml file, by "
+				 "--profile, PROFILE or the config file\n");
 		return E_CONFIG;
 	}
 	err = profile_load(c->profile, errors, &profile);
@@ -43,8 +46,8 @@ static int load_profile(struct svc_process *p, struct buf *errors)
 	p->svc.profile = profile;
 	snprintf(where, sizeof(where), "%s: settings", profile->path);
 	for (uint32_t i = 0; i < profile->setting_count; i++)
-		if (conf_set_from(c, CONF_PROFILE, where, str_of(profile->settings[i].key), str_of(profile->settings[i].value),
-				  errors))
+		if (conf_set_from(c, CONF_PROFILE, where, str_of(profile->settings[i].key),
+				  str_of(profile->settings[i].value), errors))
 			err = E_CONFIG;
 	if (conf_load_port_env(c, profile->port_env, errors))
 		err = E_CONFIG;
@@ -56,7 +59,8 @@ static void set_instance(struct svc_process *p)
 	if (p->svc.conf.instance[0])
 		snprintf(p->instance, sizeof(p->instance), "%s", p->svc.conf.instance);
 	else
-		snprintf(p->instance, sizeof(p->instance), "%s-%ld", p->svc.spec->name, (long)getpid());
+		snprintf(p->instance, sizeof(p->instance), "%s-%ld", p->svc.spec->name,
+			 (long)getpid());
 	p->svc.instance = p->instance;
 }
 

@@ -21,7 +21,8 @@ static void add_failing(struct buf *failing, const char *component, const char *
 }
 
 /* Each change is told once; what has never held yet gets some patience before it is a warning. */
-static void need_changed(struct svc_need_state *s, const char *component, bool holds, const char *reason)
+static void need_changed(struct svc_need_state *s, const char *component, bool holds,
+			 const char *reason)
 {
 	uint64_t now_ms = clock_ms();
 

@@ -16,7 +16,8 @@ static void answer(struct http_exchange *x, int status, const char *type, struct
 	if (page->failed)
 		http_respond_error(x, 500, "INTERNAL", "the page is too large");
 	else
-		http_respond(x, status, str_of(type), STR("Cache-Control: no-store\r\n"), buf_str(page));
+		http_respond(x, status, str_of(type), STR("Cache-Control: no-store\r\n"),
+			     buf_str(page));
 }
 
 static void answer_health(struct svc_process *p, struct http_exchange *x, struct buf *page)
@@ -79,16 +80,23 @@ static void on_request(struct http_exchange *x, const struct http_request *reque
 int svc_http_open(struct svc_process *p)
 {
 	struct http_server_spec spec = {
-		.subject = "ops", .host = p->svc.conf.ops_host, .port = (int)p->svc.conf.ops_port, .max_body_bytes = 0,
-		.exclusive_port = true, .timeout_ms = OPS_TIMEOUT_MS, .idle_ms = OPS_IDLE_MS,
+		.subject = "ops",
+		.host = p->svc.conf.ops_host,
+		.port = (int)p->svc.conf.ops_port,
+		.max_body_bytes = 0,
+		.exclusive_port = true,
+		.timeout_ms = OPS_TIMEOUT_MS,
+		.idle_ms = OPS_IDLE_MS,
 		.max_connections = OPS_MAX_CONNECTIONS,
-		.on_request = on_request, .ctx = p,
+		.on_request = on_request,
+		.ctx = p,
 	};
 	int err = http_server_open(p->svc.loop, &spec, &p->ops);
 
 	if (err)
 		return err;
-	log_info("ops", "operations port is open", KV_Z("host", spec.host), KV_I("port", http_server_port(p->ops)));
+	log_info("ops", "operations port is open", KV_Z("host", spec.host),
+		 KV_I("port", http_server_port(p->ops)));
 	svc_notify(&p->svc, "ops", http_server_port(p->ops));
 	return 0;
 }

@@ -19,9 +19,12 @@ static void raise_files(struct svc_process *p)
 		return;
 	limit.rlim_cur = limit.rlim_max;
 	if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
-		log_warn("svc", "the limit of open files could not be raised", KV_U("hard", limit.rlim_max));
-	if (p->svc.spec->user == CONF_EDGE && limit.rlim_cur < (rlim_t)p->svc.conf.max_connections + SPARE_FILES)
-		log_warn("svc", "fewer files may be open than connections are allowed", KV_U("open_files", limit.rlim_cur),
+		log_warn("svc", "the limit of open files could not be raised",
+			 KV_U("hard", limit.rlim_max));
+	if (p->svc.spec->user == CONF_EDGE &&
+	    limit.rlim_cur < (rlim_t)p->svc.conf.max_connections + SPARE_FILES)
+		log_warn("svc", "fewer files may be open than connections are allowed",
+			 KV_U("open_files", limit.rlim_cur),
 			 KV_I("max_connections", p->svc.conf.max_connections));
 }
 
@@ -41,7 +44,8 @@ int svc_limits_supervised(struct svc_process *p)
 	uint64_t fd;
 
 	p->notify_fd = -1;
-	if (!text || str_to_u64(str_of(text), &fd) || fd > 65535 || fcntl((int)fd, F_SETFD, FD_CLOEXEC) != 0)
+	if (!text || str_to_u64(str_of(text), &fd) || fd > 65535 ||
+	    fcntl((int)fd, F_SETFD, FD_CLOEXEC) != 0)
 		return 0;
 	p->notify_fd = (int)fd;
 	/* A supervisor that is killed takes its processes with it, by way of a drain: nothing accepted is lost, no orphan stays. */

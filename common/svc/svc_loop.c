@@ -28,7 +28,8 @@ void svc_turn_remove(struct svc_turn *turn)
 
 static bool run_hooks(struct svc_process *p)
 {
-	static const char *const names[SVC_RANK_COUNT] = { "receive hooks", "work hooks", "flush hooks" };
+	static const char *const names[SVC_RANK_COUNT] = { "receive hooks", "work hooks",
+							   "flush hooks" };
 	bool more = false;
 
 	for (int rank = 0; rank < SVC_RANK_COUNT; rank++) {
@@ -147,7 +148,8 @@ static void tell_open_handle(uv_handle_t *handle, void *ctx)
 {
 	(void)ctx;
 	if (uv_has_ref(handle) && (uv_is_active(handle) || uv_is_closing(handle)))
-		log_warn("svc", "a handle is still open", KV_Z("type", uv_handle_type_name(handle->type)));
+		log_warn("svc", "a handle is still open",
+			 KV_Z("type", uv_handle_type_name(handle->type)));
 }
 
 /* What is not closed by now never will be: the process ends without it. */

@@ -29,8 +29,8 @@
 #endif
 
 struct svc_args {
-	const char *config, *profile;     /* NULL: not given */
-	const char *sets[SVC_MAX_SETS];   /* "key=value" */
+	const char *config, *profile;   /* NULL: not given */
+	const char *sets[SVC_MAX_SETS]; /* "key=value" */
 	size_t set_count;
 	bool check, print_config, help, version;
 };
@@ -46,7 +46,7 @@ struct svc_watchdog {
 	pthread_t thread, loop_thread;
 	pthread_mutex_t lock;
 	pthread_cond_t wake;
-	bool running, stopping;           /* under lock */
+	bool running, stopping; /* under lock */
 	uint64_t tick_ms;
 	atomic_uint asked, answered;
 };
@@ -54,7 +54,7 @@ struct svc_watchdog {
 struct svc_process {
 	struct svc svc;
 	char instance[80];
-	char title[32];                   /* roomwire-edge */
+	char title[32]; /* roomwire-edge */
 	int exit_code;
 	bool stop_wanted;
 	uint64_t started_ms, drain_deadline_ms;
@@ -64,7 +64,7 @@ struct svc_process {
 	uv_check_t check;
 	uv_idle_t idle;
 	uv_timer_t wheel_timer;
-	uint64_t wheel_due_ms;            /* what wheel_timer is set for; 0: stopped */
+	uint64_t wheel_due_ms; /* what wheel_timer is set for; 0: stopped */
 	uint64_t turn_began_ns, idle_ns;
 	struct list turns[SVC_RANK_COUNT];
 	struct wheel_timer drain_timer, health_timer;
@@ -77,7 +77,7 @@ struct svc_process {
 	struct http_server *ops;
 	struct svc_watchdog watchdog;
 
-	int notify_fd;                    /* -1: no supervisor */
+	int notify_fd; /* -1: no supervisor */
 	const char *notified[SVC_MAX_WORDS];
 };
 
@@ -92,7 +92,8 @@ void svc_args_help(const struct svc_process *p, struct buf *out);
 void svc_args_version(const struct svc_process *p, struct buf *out);
 
 /* svc_conf.c: all sources of options, the profile among them. 0, or E_CONFIG with lines in errors. */
-int svc_conf_load(struct svc_process *p, const struct svc_args *args, struct buf *errors) MUST_CHECK;
+int svc_conf_load(struct svc_process *p, const struct svc_args *args,
+		  struct buf *errors) MUST_CHECK;
 void svc_conf_free(struct svc_process *p);
 
 /* svc_limits.c: what the process may do; before the loop. */
@@ -117,7 +118,8 @@ void svc_state_dump(struct svc_process *p);
 
 /* svc_health.c */
 void svc_health_open(struct svc_process *p);
-bool svc_health_ready(struct svc_process *p, struct buf *failing); /* JSON objects joined by commas are appended */
+bool svc_health_ready(struct svc_process *p,
+		      struct buf *failing); /* JSON objects joined by commas are appended */
 
 /* svc_http.c */
 int svc_http_open(struct svc_process *p) MUST_CHECK;

@@ -11,7 +11,8 @@
 
 const char *svc_state_name(enum svc_state state)
 {
-	static const char *const names[] = { "starting", "ready", "degraded", "draining", "stopping" };
+	static const char *const names[] = { "starting", "ready", "degraded", "draining",
+					     "stopping" };
 
 	return names[state];
 }
@@ -20,7 +21,8 @@ void svc_state_set(struct svc_process *p, enum svc_state state)
 {
 	if (p->svc.state == state)
 		return;
-	log_info("svc", "state", KV_Z("from", svc_state_name(p->svc.state)), KV_Z("to", svc_state_name(state)));
+	log_info("svc", "state", KV_Z("from", svc_state_name(p->svc.state)),
+		 KV_Z("to", svc_state_name(state)));
 	p->svc.state = state;
 	metrics_set(METRIC_STATE, state);
 }
@@ -29,7 +31,8 @@ static void on_drain_deadline(struct wheel_timer *timer)
 {
 	struct svc_process *p = CONTAINER_OF(timer, struct svc_process, drain_timer);
 
-	log_warn("svc", "the drain took too long, ending anyway", KV_I("drain_seconds", p->svc.conf.drain_seconds));
+	log_warn("svc", "the drain took too long, ending anyway",
+		 KV_I("drain_seconds", p->svc.conf.drain_seconds));
 	p->stop_wanted = true;
 }
 
@@ -70,7 +73,8 @@ void svc_drained(struct svc *svc)
 	struct svc_process *p = svc_process_of(svc);
 
 	if (svc->state == SVC_DRAINING)
-		p->stop_wanted = true; /* carried out at the end of the turn: the caller may be about to be freed */
+		p->stop_wanted =
+			true; /* carried out at the end of the turn: the caller may be about to be freed */
 }
 
 void svc_fail(struct svc *svc, int exit_code)
@@ -87,7 +91,9 @@ uint64_t svc_drain_left_ms(const struct svc *svc)
 	const struct svc_process *p = CONTAINER_OF(svc, struct svc_process, svc);
 	uint64_t now_ms = clock_ms();
 
-	return svc->state == SVC_DRAINING && now_ms < p->drain_deadline_ms ? p->drain_deadline_ms - now_ms : 0;
+	return svc->state == SVC_DRAINING && now_ms < p->drain_deadline_ms
+		       ? p->drain_deadline_ms - now_ms
+		       : 0;
 }
 
 void svc_notify(struct svc *svc, const char *word, int port)
@@ -117,9 +123,11 @@ void svc_state_dump(struct svc_process *p)
 	struct str rest, line;
 
 	buf_addf(&text, "state %s, up %llu s, %llu timers\n", svc_state_name(p->svc.state),
-		 (unsigned long long)((clock_ms() - p->started_ms) / 1000), (unsigned long long)p->svc.wheel.count);
+		 (unsigned long long)((clock_ms() - p->started_ms) / 1000),
+		 (unsigned long long)p->svc.wheel.count);
 	for (size_t i = 0; p->svc.spec->needs && p->svc.spec->needs[i].component; i++)
-		buf_addf(&text, "need %s: %s\n", p->svc.spec->needs[i].component, p->needs[i].holds ? "holds" : "does not hold");
+		buf_addf(&text, "need %s: %s\n", p->svc.spec->needs[i].component,
+			 p->needs[i].holds ? "holds" : "does not hold");
 	if (p->svc.spec->dump)
 		p->svc.spec->dump(&p->svc, p->svc.self, &text);
 	for (rest = buf_str(&text); rest.n;) {
@@ -129,7 +137,8 @@ void svc_state_dump(struct svc_process *p)
 		str_cut(rest, '\n', &line, &rest);
 		line.n = line.n < sizeof(copy) ? line.n : sizeof(copy) - 1;
 		if (str_copy(line, copy, sizeof(copy)) == 0)
-			log_write(LOG_INFO, &unlimited, "dump", copy, (const struct log_kv[]){ { LOG_KV_END, 0, { 0, 0 }, 0 } });
+			log_write(LOG_INFO, &unlimited, "dump", copy,
+				  (const struct log_kv[]){ { LOG_KV_END, 0, { 0, 0 }, 0 } });
 	}
 	buf_fini(&text);
 }

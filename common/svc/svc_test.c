@@ -2,25 +2,9 @@
 /* Whole lives of a small service: this program runs itself again with SVC_TEST set to what the service shall be like. */
 #include "common/svc/svc.h"
 
-#include <arpa/inet.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <setjmp.h>
-#include <signal.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <sys/socket.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-#include <cmocka.h>
-
 #include "common/base/clock.h"
 #include "common/conf/conf_table.h"
-#include "common/log/log.h"
-
-#define WAIT_MS 10000
+#include "common/svc/svc_process_test.h"
 
 /* ── the service ── */
 
@@ -146,166 +130,19 @@ static int be_the_service(int argc, char **argv)
 {
 	static const struct svc_need needs[] = { { "postgresql", need_holds }, { NULL, NULL } };
 	static const struct svc_spec spec = {
-		.name = "tiny", .job = "is tested", .user = CONF_ROUTER, .needs = needs, .start = tiny_start, .drain = tiny_drain,
-		.stop = tiny_stop, .dump = tiny_dump,
+		.name = "tiny",
+		.job = "is tested",
+		.user = CONF_ROUTER,
+		.needs = needs,
+		.start = tiny_start,
+		.drain = tiny_drain,
+		.stop = tiny_stop,
+		.dump = tiny_dump,
 	};
 	static struct tiny tiny;
 
 	tiny.mode = getenv("SVC_TEST");
 	return svc_main(argc, argv, &spec, &tiny);
-}
-
-/* ── its observer ── */
-
-struct process {
-	pid_t pid;
-	int notify_fd, log_fd;
-	struct buf log; /* standard output and error */
-	int ops_port;
-};
-
-static void start(struct process *p, const char *mode, bool supervised, char *const *args)
-{
-	char *argv[16] = { (char *)(uintptr_t)"roomwire-tiny" }, fd_text[16];
-	int notify[2], log[2], argc = 1;
-
-	*p = (struct process){ .log = BUF_INIT(4u << 20) };
-	while (args && *args)
-		argv[argc++] = *args++;
-	assert_int_equal(pipe(notify), 0);
-	assert_int_equal(pipe2(log, O_CLOEXEC), 0);
-	fcntl(notify[0], F_SETFD, FD_CLOEXEC);
-	p->pid = fork();
-	assert_true(p->pid >= 0);
-	if (p->pid == 0) {
-		dup2(log[1], STDOUT_FILENO);
-		dup2(log[1], STDERR_FILENO);
-		snprintf(fd_text, sizeof(fd_text), "%d", notify[1]);
-		setenv("SVC_TEST", mode, 1);
-		if (supervised)
-			setenv("ROOMWIRE_NOTIFY_FD", fd_text, 1);
-		else
-			close(notify[1]);
-		execv("/proc/self/exe", argv);
-		_exit(127);
-	}
-	close(notify[1]);
-	close(log[1]);
-	p->notify_fd = notify[0];
-	p->log_fd = log[0];
-	fcntl(p->log_fd, F_SETFL, O_NONBLOCK);
-}
-
-static bool logged(struct process *p, const char *text)
-{
-	char bytes[65536];
-	ssize_t n;
-
-	while ((n = read(p->log_fd, bytes, sizeof(bytes))) > 0)
-		buf_add(&p->log, str_make(bytes, (size_t)n));
-	return p->log.n && memmem(p->log.p, p->log.n, text, strlen(text)) != NULL;
-}
-
-static void expect_logged(struct process *p, const char *text)
-{
-	for (int i = 0; i < WAIT_MS / 5; i++) {
-		if (logged(p, text))
-			return;
-		usleep(5000);
-	}
-	fail_msg("not logged: %s\n" STR_FMT, text, STR_ARG(buf_str(&p->log)));
-}
-
-/* Wait for the end; its status as waitpid tells it. */
-static int end_of(struct process *p)
-{
-	int status = -1;
-
-	for (int i = 0; i < WAIT_MS / 5; i++) {
-		logged(p, "");
-		if (waitpid(p->pid, &status, WNOHANG) == p->pid) {
-			logged(p, "");
-			close(p->notify_fd);
-			close(p->log_fd);
-			return status;
-		}
-		usleep(5000);
-	}
-	kill(p->pid, SIGKILL);
-	fail_msg("it does not end\n" STR_FMT, STR_ARG(buf_str(&p->log)));
-	return -1;
-}
-
-static void expect_exit(struct process *p, int code)
-{
-	int status = end_of(p);
-
-	if (!WIFEXITED(status) || WEXITSTATUS(status) != code)
-		fail_msg("ended with status %x, want exit code %d\n" STR_FMT, (unsigned)status, code, STR_ARG(buf_str(&p->log)));
-}
-
-/* "word PORT" lines from the descriptor of the supervisor, until the given one. */
-static int told(struct process *p, const char *word)
-{
-	char line[64];
-
-	for (;;) {
-		size_t n = 0;
-
-		do {
-			if (read(p->notify_fd, line + n, 1) != 1)
-				fail_msg("never told %s\n" STR_FMT, word, STR_ARG(buf_str(&p->log)));
-		} while (line[n] != '\n' && ++n < sizeof(line) - 1);
-		line[n] = 0;
-		if (strncmp(line, word, strlen(word)) == 0)
-			return atoi(line + strlen(word) + 1);
-	}
-}
-
-static void start_serving(struct process *p, const char *mode, char *const *args)
-{
-	start(p, mode, true, args);
-	p->ops_port = told(p, "ops");
-	assert_int_equal(told(p, "serving"), 4321);
-}
-
-static void fetch(struct process *p, const char *path, struct buf *page)
-{
-	struct sockaddr_in at = { .sin_family = AF_INET, .sin_port = htons((uint16_t)p->ops_port) };
-	char text[65536];
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), n;
-
-	buf_reset(page);
-	at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	assert_int_equal(connect(fd, (struct sockaddr *)&at, sizeof(at)), 0);
-	n = snprintf(text, sizeof(text), "GET %s HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n", path);
-	assert_int_equal(send(fd, text, (size_t)n, 0), n);
-	while ((n = (int)recv(fd, text, sizeof(text), 0)) > 0)
-		buf_add(page, str_make(text, (size_t)n));
-	close(fd);
-	buf_addc(page, 0);
-}
-
-static void expect_page(struct process *p, const char *path, const char *head, const char *part)
-{
-	struct buf page = BUF_INIT(1u << 20);
-
-	fetch(p, path, &page);
-	if (strncmp(page.p, head, strlen(head)) != 0 || !strstr(page.p, part))
-		fail_msg("%s is %s", path, page.p);
-	buf_fini(&page);
-}
-
-static size_t count_logged(const struct process *p, const char *text)
-{
-	const char *at = p->log.p, *end = at + p->log.n;
-	size_t n = 0;
-
-	while (at && (at = memmem(at, (size_t)(end - at), text, strlen(text))) != NULL) {
-		at++;
-		n++;
-	}
-	return n;
 }
 
 /* ── tests ── */
@@ -316,7 +153,8 @@ static void test_service_serves_its_pages_and_ends_with_0_when_asked(void **stat
 
 	(void)state;
 	start_serving(&p, "plain", NULL);
-	expect_page(&p, "/healthz", "HTTP/1.1 200 OK", "{\"ok\":true,\"name\":\"roomwire-tiny\",\"instance\":\"tiny-");
+	expect_page(&p, "/healthz", "HTTP/1.1 200 OK",
+		    "{\"ok\":true,\"name\":\"roomwire-tiny\",\"instance\":\"tiny-");
 	expect_page(&p, "/readyz", "HTTP/1.1 200 OK", "{\"ready\":true}");
 	expect_page(&p, "/metrics", "HTTP/1.1 200 OK", "\nroomwire_state 1\n");
 	expect_page(&p, "/metrics", "HTTP/1.1 200 OK", "\nprocess_cpu_seconds_total ");
@@ -352,7 +190,8 @@ static void test_need_that_does_not_hold_degrades_until_it_does(void **state)
 	(void)state;
 	start_serving(&p, "needy", NULL);
 	expect_page(&p, "/readyz", "HTTP/1.1 503",
-		    "{\"ready\":false,\"failing\":[{\"component\":\"postgresql\",\"reason\":\"not \\\"yet\\\"\"}]}");
+		    "{\"ready\":false,\"failing\":[{\"component\":\"postgresql\",\"reason\":\"not "
+		    "\\\"yet\\\"\"}]}");
 	expect_logged(&p, "from=starting to=degraded");
 	expect_logged(&p, "from=degraded to=ready");
 	expect_page(&p, "/readyz", "HTTP/1.1 200", "{\"ready\":true}");
@@ -402,7 +241,10 @@ static const struct {
 	const char *mode;
 	int code;
 } ends[] = {
-	{ "wrong config", 2 }, { "cannot start", 1 }, { "fails", 1 }, { "hooks", 7 },
+	{ "wrong config", 2 },
+	{ "cannot start", 1 },
+	{ "fails", 1 },
+	{ "hooks", 7 },
 };
 
 static void test_exit_codes_tell_how_it_ended(void **state)
@@ -437,7 +279,8 @@ static void test_port_of_another_process_is_an_error(void **state)
 
 static void test_wrong_options_are_all_told_with_exit_code_2(void **state)
 {
-	char *const args[] = { "--config", "/nowhere.yaml", "--set", "portt=1", "--set", "port=x", "--set", "novalue", NULL };
+	char *const args[] = { "--config", "/nowhere.yaml", "--set",   "portt=1", "--set",
+			       "port=x",   "--set",         "novalue", NULL };
 	char *const unknown[] = { "--bogus", "--set", NULL };
 	struct process p;
 
@@ -448,9 +291,14 @@ static void test_wrong_options_are_all_told_with_exit_code_2(void **state)
 	expect_exit(&p, 2);
 	assert_int_equal(count_logged(&p, "roomwire-tiny: /nowhere.yaml: cannot be read: "), 1);
 	assert_int_equal(count_logged(&p, "roomwire-tiny: --set: portt: "), 1);
-	assert_int_equal(count_logged(&p, "roomwire-tiny: --set: port: found \"x\", allowed: whole number 0 to 65535\n"), 1);
-	assert_int_equal(count_logged(&p, "roomwire-tiny: --set: found \"novalue\", allowed: KEY=VALUE\n"), 1);
-	assert_int_equal(count_logged(&p, "roomwire-tiny: environment: MAX_ROOMS: found \"none\""), 1);
+	assert_int_equal(count_logged(&p, "roomwire-tiny: --set: port: found \"x\", allowed: whole "
+					  "number 0 to 65535\n"),
+			 1);
+	assert_int_equal(
+		count_logged(&p, "roomwire-tiny: --set: found \"novalue\", allowed: KEY=VALUE\n"),
+		1);
+	assert_int_equal(count_logged(&p, "roomwire-tiny: environment: MAX_ROOMS: found \"none\""),
+			 1);
 	buf_fini(&p.log);
 	start(&p, "plain", false, unknown);
 	expect_exit(&p, 2);
@@ -480,13 +328,15 @@ static void test_check_print_config_and_version_only_print(void **state)
 	static const struct {
 		const char *option, *heard;
 	} prints[] = { { "--check", "roomwire-tiny: the configuration is good\n" },
-		       { "--print-config", "ops_port                     1234  (command line)  # operations port" },
+		       { "--print-config",
+			 "ops_port                     1234  (command line)  # operations port" },
 		       { "--version", "libuv 1." } };
 	struct process p;
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(prints) / sizeof(prints[0]); i++) {
-		char *const args[] = { (char *)(uintptr_t)prints[i].option, "--set", "ops_port=1234", NULL };
+		char *const args[] = { (char *)(uintptr_t)prints[i].option, "--set",
+				       "ops_port=1234", NULL };
 
 		start(&p, "plain", false, args);
 		expect_exit(&p, 0);
@@ -505,7 +355,9 @@ static void test_watchdog_ends_a_stuck_process_and_says_where_it_was(void **stat
 	start(&p, "stuck", true, args);
 	status = end_of(&p);
 	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
-	assert_int_equal(count_logged(&p, "watchdog \"the loop does not turn, ending the process\" at=timers watchdog_ms=200"), 1);
+	assert_int_equal(count_logged(&p, "watchdog \"the loop does not turn, ending the process\" "
+					  "at=timers watchdog_ms=200"),
+			 1);
 	assert_true(count_logged(&p, "(+0x") + count_logged(&p, "[0x") > 2); /* a backtrace */
 	buf_fini(&p.log);
 }
@@ -576,7 +428,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_unsupervised_service_ends_with_0_on_ctrl_c),
 		cmocka_unit_test(test_need_that_does_not_hold_degrades_until_it_does),
 		cmocka_unit_test(test_draining_service_is_not_ready_and_ends_when_drained),
-		cmocka_unit_test(test_drain_that_never_ends_is_cut_at_its_deadline_or_by_a_second_signal),
+		cmocka_unit_test(
+			test_drain_that_never_ends_is_cut_at_its_deadline_or_by_a_second_signal),
 		cmocka_unit_test(test_exit_codes_tell_how_it_ended),
 		cmocka_unit_test(test_port_of_another_process_is_an_error),
 		cmocka_unit_test(test_wrong_options_are_all_told_with_exit_code_2),

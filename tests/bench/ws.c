@@ -32,7 +32,8 @@ int ws_head_parse(const uint8_t *from, size_t bytes, struct ws_head *out)
 	return 1;
 }
 
-size_t ws_frame_write(uint8_t *to, enum ws_opcode opcode, const void *payload, size_t bytes, const uint8_t mask[4])
+size_t ws_frame_write(uint8_t *to, enum ws_opcode opcode, const void *payload, size_t bytes,
+		      const uint8_t mask[4])
 {
 	const uint8_t masked = mask ? 0x80 : 0;
 	size_t at = 2;

@@ -38,7 +38,8 @@ struct ws_head {
 int ws_head_parse(const uint8_t *from, size_t bytes, struct ws_head *out);
 
 /* Writes a whole frame to `to`, which has room for WS_HEAD_MAX_BYTES + bytes. mask NULL: unmasked. Returns its size. */
-size_t ws_frame_write(uint8_t *to, enum ws_opcode opcode, const void *payload, size_t bytes, const uint8_t mask[4]);
+size_t ws_frame_write(uint8_t *to, enum ws_opcode opcode, const void *payload, size_t bytes,
+		      const uint8_t mask[4]);
 
 /* XORs in place (RFC 6455, section 5.3). */
 void ws_mask(uint8_t *payload, size_t bytes, const uint8_t mask[4]);

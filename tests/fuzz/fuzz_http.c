@@ -3,6 +3,8 @@
  * The HTTP request parser (common/adapt/adapt_http.c) on arbitrary bytes: the same stream fed whole, byte by byte and in arbitrary
  * pieces must give the same requests, the same error and the same place where it stops; nothing is read or kept beyond the bounds.
  *
+ * options: -max_len=20000
+ *
  * Input: 4 bytes that choose the splits and the body limit, then the stream.
  */
 #include <stdint.h>
@@ -27,7 +29,8 @@ static void tell_request(struct buf *story, const struct http_parse *p)
 	buf_add(story, head->method);
 	buf_addc(story, ' ');
 	buf_add(story, head->target);
-	buf_addf(story, " 1.%d %d %d %d\n", head->minor, head->keep_alive, head->upgrade, head->expects_continue);
+	buf_addf(story, " 1.%d %d %d %d\n", head->minor, head->keep_alive, head->upgrade,
+		 head->expects_continue);
 	for (size_t i = 0; i < http_parse_header_count(p); i++) {
 		struct str name, value;
 

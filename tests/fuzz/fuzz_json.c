@@ -4,8 +4,8 @@
  * slice lies in the input, and what is left over by a prefix is refused as a whole.
  * options: -max_len=4096
  *
- * Known differences: jansson refuses numbers it cannot hold, names with a NUL and nesting past 2048, and takes a NUL byte
- * behind a value for the end of the text; we refuse nesting past JSON_MAX_DEPTH.
+ * Known differences: jansson refuses numbers it cannot hold, names with a NUL and nesting past 2048, and reads over some
+ * NUL bytes outside of strings; we refuse nesting past JSON_MAX_DEPTH.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -39,7 +39,8 @@ static void must_stand_alone(struct json_value v)
 	must_be_inside(v.raw, input);
 	must(json_parse(v.raw, &again) == 0);
 	must(again.type == v.type && again.raw.p == v.raw.p && again.raw.n == v.raw.n);
-	must(json_parse_prefix(str_make(v.raw.p, (size_t)(input.p + input.n - v.raw.p)), &again, &used) == 0);
+	must(json_parse_prefix(str_make(v.raw.p, (size_t)(input.p + input.n - v.raw.p)), &again,
+			       &used) == 0);
 	must(again.raw.n == v.raw.n && used == v.raw.n);
 }
 

@@ -23,7 +23,8 @@ static void must(bool holds)
 
 static void must_be_inside(struct str s, struct str outer)
 {
-	must(s.n == 0 || (s.p >= outer.p && s.n <= outer.n && (size_t)(s.p - outer.p) <= outer.n - s.n));
+	must(s.n == 0 ||
+	     (s.p >= outer.p && s.n <= outer.n && (size_t)(s.p - outer.p) <= outer.n - s.n));
 }
 
 static bool is_event(enum sio_type type)
@@ -53,7 +54,8 @@ static void check_args(const struct sio_packet *p)
 
 static void check_packet(struct str text, const struct sio_packet *p, uint32_t max_attachments)
 {
-	must(p->nsp.n > 0 && p->nsp.n <= SIO_MAX_NSP_BYTES && p->nsp.p[0] == '/' && utf8_valid(p->nsp));
+	must(p->nsp.n > 0 && p->nsp.n <= SIO_MAX_NSP_BYTES && p->nsp.p[0] == '/' &&
+	     utf8_valid(p->nsp));
 	must(!memchr(p->nsp.p, ',', p->nsp.n) && !memchr(p->nsp.p, '?', p->nsp.n));
 	if (!str_is(p->nsp, "/"))
 		must_be_inside(p->nsp, text);

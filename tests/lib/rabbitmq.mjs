@@ -224,8 +224,6 @@ export async function rabbitMqForChildren() {
 }
 
 export async function stopSharedRabbitMq() {
-	const server = await shared;
-	if (!process.env[SHARED])
-		await server?.destroy();
+	await (await shared)?.destroy(); /* one that belongs to the runner is left alone: it was not started here */
 	shared = null;
 }
