@@ -143,7 +143,8 @@ scenario(`${ROUNDS} rounds of anything: no crash, no hang, nothing left open`, {
 	const seed = Number(process.env.ROOMWIRE_FUZZ_SEED || newSeed());
 	t.diagnostic(`ROOMWIRE_FUZZ_SEED=${seed}`);
 	const pids = rw.pids();
-	const base = { connections: await rw.metric('edge', 'roomwire_connections'), descriptors: descriptors(pids.edge) };
+	const { pid: edge } = rw.process('edge');
+	const base = { connections: await rw.metric('edge', 'roomwire_connections'), descriptors: descriptors(edge) };
 	const state = { over: false };
 	const polite = echoes(state);
 	const counts = {};
@@ -170,7 +171,7 @@ scenario(`${ROUNDS} rounds of anything: no crash, no hang, nothing left open`, {
 	assert.deepEqual(rw.pids(), pids, `no process was replaced, seed ${seed}`);
 	await waitFor(async () => await rw.metric('edge', 'roomwire_connections') <= base.connections,
 		{ what: `roomwire_connections to be back at ${base.connections}, seed ${seed}`, deadlineMs: 15_000 });
-	await waitFor(() => descriptors(pids.edge) <= base.descriptors + 8,
+	await waitFor(() => descriptors(edge) <= base.descriptors + 8,
 		{ what: `the edge's descriptors to be back at about ${base.descriptors}, seed ${seed}`, deadlineMs: 15_000 });
 	assert.equal((await http(`${rw.process('edge').opsUrl}/healthz`)).status, 200);
 });

@@ -333,6 +333,15 @@ static int after_head_bytes(struct http_parse *p)
 	return p->stage == STAGE_LINE ? request_line_done(p) : 0;
 }
 
+static int check_line_start(struct http_parse *p, char first)
+{
+	if (first == ' ' || first == '\t')
+		return refuse(p, 400, "header fields may not be folded");
+	if (first != '\r' && p->header_count == HTTP_PARSE_MAX_HEADERS)
+		return refuse(p, 431, "there are too many header fields");
+	return 0;
+}
+
 static int feed_head(struct http_parse *p, struct str bytes, size_t *used)
 {
 	size_t n = up_to_line_end(bytes), at = p->raw.n, parsed;
@@ -343,9 +352,8 @@ static int feed_head(struct http_parse *p, struct str bytes, size_t *used)
 		n = HTTP_PARSE_MAX_HEADER_BYTES - at;
 	if (n == 0)
 		return refuse(p, 431, "the header is too large");
-	if (p->stage == STAGE_HEADERS && at == p->line_at &&
-	    (bytes.p[0] == ' ' || bytes.p[0] == '\t'))
-		return refuse(p, 400, "header fields may not be folded");
+	if (p->stage == STAGE_HEADERS && at == p->line_at && check_line_start(p, bytes.p[0]))
+		return -1;
 	n = up_to_bad_line_end(str_make(bytes.p, n), p->last);
 	if (n == 0)
 		return refuse(p, 400, "lines must end in CR LF");

@@ -20,9 +20,14 @@ struct ws_host {
 	struct lws_context *context;
 	struct lws_vhost *vhost;
 	void *loops[1];
+	struct ws_conn *adopting; /* its handshake is answered inside lws_adopt_… */
+	bool adopting_died;
+	struct list fresh;        /* established, `open` not called yet */
+	struct svc_turn turn;
 };
 
 struct ws_conn {
+	struct list node;    /* on host->fresh */
 	struct ws_host *host;
 	struct lws *wsi;
 	void *user;
@@ -36,8 +41,7 @@ static void log_line(int level, const char *line)
 {
 	struct str text = str_trim(str_of(line));
 
-	if (level & (LLL_ERR | LLL_WARN))
-		log_warn("websocket", "library says", KV_STR("text", text));
+	log_debug("websocket", "library says", KV_I("level", level), KV_STR("text", text));
 }
 
 /* End without a word: from any place of the loop. */
@@ -103,8 +107,30 @@ static void on_writable(struct ws_conn *conn)
 	conn->host->handlers->writable(conn->user);
 }
 
+/* The library answers the handshake while it adopts the socket; our user hears of it when it has the connection in hands. */
+static bool on_turn(void *ctx)
+{
+	struct ws_host *host = ctx;
+	struct list *node;
+
+	while ((node = list_pop(&host->fresh)) != NULL) {
+		struct ws_conn *conn = CONTAINER_OF(node, struct ws_conn, node);
+
+		if (!conn->closing)
+			host->handlers->open(conn->user);
+	}
+	return false;
+}
+
+static void on_established(struct ws_host *host)
+{
+	host->adopting->established = true;
+	list_append(&host->fresh, &host->adopting->node);
+}
+
 static void on_destroy(struct ws_conn *conn)
 {
+	list_remove(&conn->node);
 	lws_set_opaque_user_data(conn->wsi, NULL);
 	conn->closing = true;
 	conn->wsi = NULL;
@@ -116,6 +142,7 @@ static void on_destroy(struct ws_conn *conn)
 static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *session, void *in, size_t n)
 {
 	struct ws_conn *conn = wsi ? lws_get_opaque_user_data(wsi) : NULL;
+	struct ws_host *host = wsi ? lws_context_user(lws_get_context(wsi)) : NULL;
 
 	(void)session;
 	switch (reason) {
@@ -127,14 +154,15 @@ static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *ses
 	default:
 		break;
 	}
+	if (!conn && host && host->adopting) {
+		if (reason == LWS_CALLBACK_ESTABLISHED)
+			on_established(host);
+		else if (reason == LWS_CALLBACK_WSI_DESTROY)
+			host->adopting_died = true;
+	}
 	if (!conn)
 		return 0;
 	switch (reason) {
-	case LWS_CALLBACK_ESTABLISHED:
-		conn->established = true;
-		if (!conn->closing)
-			conn->host->handlers->open(conn->user);
-		break;
 	case LWS_CALLBACK_RECEIVE:
 		on_receive(conn, wsi, in, n);
 		break;
@@ -173,6 +201,7 @@ int ws_host_open(struct svc *svc, const struct ws_handlers *handlers, size_t max
 	info.pt_serv_buf_size = SERVICE_BUFFER_BYTES;
 	info.max_http_header_data = 1024;
 	info.max_http_header_pool = 256;
+	info.user = h;
 	info.gid = (gid_t)-1;
 	info.uid = (uid_t)-1;
 	h->context = lws_create_context(&info);
@@ -185,6 +214,9 @@ int ws_host_open(struct svc *svc, const struct ws_handlers *handlers, size_t max
 		mem_free(h);
 		return E_FAIL;
 	}
+	list_init(&h->fresh);
+	h->turn = (struct svc_turn){ .fn = on_turn, .ctx = h };
+	svc_turn_add(svc, SVC_RANK_WORK, &h->turn);
 	*host = h;
 	return 0;
 }
@@ -193,7 +225,8 @@ void ws_host_close(struct ws_host **host)
 {
 	if (!*host)
 		return;
-	lws_context_destroy((*host)->context);
+	svc_turn_remove(&(*host)->turn);
+	lws_context_destroy((*host)->context); /* calls `closed` for each connection */
 	mem_free(*host);
 	*host = NULL;
 }
@@ -206,16 +239,15 @@ bool ws_key_good(struct str key)
 	return key.n == 24 && b64_decode(key, raw, &n) == 0 && n == 16;
 }
 
-int ws_adopt(struct ws_host *host, int fd, struct str key, struct str rest, void *user, struct ws_conn **conn)
+int ws_adopt(struct ws_host *host, int fd, struct str key, void *user, struct ws_conn **conn)
 {
 	struct ws_conn *c = mem_try(sizeof(*c));
-	struct buf head = BUF_INIT(rest.n + 512);
+	struct buf head = BUF_INIT(1024);
 
 	buf_addz(&head, "GET / HTTP/1.1\r\nHost: edge\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
 			"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: ");
 	buf_add(&head, key);
 	buf_addz(&head, "\r\n\r\n");
-	buf_add(&head, rest);
 	if (!c || head.failed) {
 		mem_free(c);
 		buf_fini(&head);
@@ -224,10 +256,15 @@ int ws_adopt(struct ws_host *host, int fd, struct str key, struct str rest, void
 	}
 	c->host = host;
 	c->user = user;
+	list_init(&c->node);
 	buf_init(&c->part, host->max_message_bytes);
+	host->adopting = c;
+	host->adopting_died = false;
 	c->wsi = lws_adopt_socket_vhost_readbuf(host->vhost, fd, head.p, head.n);
+	host->adopting = NULL;
 	buf_fini(&head);
-	if (!c->wsi) {
+	if (!c->wsi || host->adopting_died) {
+		list_remove(&c->node);
 		mem_free(c);
 		return E_FAIL;
 	}

@@ -103,7 +103,7 @@ static void end_query(struct pg_query *q, int err, const struct adapt_pg_result 
 /* The database is in no state to answer (PostgreSQL 15, appendix A), as opposed to: the question is wrong. */
 static bool is_outage(const char *sqlstate)
 {
-	static const char *const classes[] = { "08", "40", "53", "57", "58", "55" };
+	static const char *const classes[] = { "08", "40", "53", "57", "58" };
 
 	for (size_t i = 0; i < sizeof(classes) / sizeof(*classes); i++)
 		if (!strncmp(sqlstate, classes[i], 2))
@@ -195,6 +195,7 @@ static void give_up(struct adapt_pg *pg, const char *reason)
 	metrics_set(METRIC_DATABASE_UP, 0);
 	pg_conn_close(&pg->conn);
 	pg->backoff_ms = pg->backoff_ms * 2 < BACKOFF_MOST_MS ? pg->backoff_ms * 2 : BACKOFF_MOST_MS;
+	pg->timer_due_ms = 0; /* of the state that has ended */
 	arm(pg, clock_ms() + wait_ms);
 	end_all(pg, E_UNAVAILABLE, pg->reason);
 }
@@ -428,10 +429,8 @@ static void connect_now(struct adapt_pg *pg)
 
 	pg->state = PG_CONNECTING;
 	arm(pg, clock_ms() + CONNECT_TIMEOUT_MS);
-	if (pg_conn_open(pg->svc->loop, pg->target, pg->attempts, &hooks, reason, &pg->conn)) {
-		pg->timer_due_ms = 0;
+	if (pg_conn_open(pg->svc->loop, pg->target, pg->attempts, &hooks, reason, &pg->conn))
 		give_up(pg, reason);
-	}
 }
 
 /* ── time ── */
@@ -505,7 +504,7 @@ static void on_timer(uv_timer_t *timer)
 	}
 }
 
-/* One timer for everything; an earlier end than the present one wins, as firing too early only looks again. */
+/* One timer for everything. Within a state the earlier end wins: firing too early only looks again. */
 static void arm(struct adapt_pg *pg, uint64_t due_ms)
 {
 	uint64_t now_ms = clock_ms();

@@ -15,8 +15,8 @@ void clock_tick(void);   /* refresh the cache */
 void clock_expire(void);
 uint64_t clock_exact_ns(void); /* monotonic, exact */
 uint64_t clock_wall_ms(void);  /* milliseconds since 1970 UTC */
-void clock_fake(uint64_t mono_ms,
-		uint64_t wall_ms); /* tests: from now on these; 0,0 returns to the real clocks */
+/* Tests: from now on these; 0,0 returns to the real clocks. */
+void clock_fake(uint64_t mono_ms, uint64_t wall_ms);
 
 #define CLOCK_ISO_BYTES 25
 /* "2026-01-31T23:59:59.123Z" (ISO 8601, UTC, milliseconds), terminated. */

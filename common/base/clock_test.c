@@ -74,6 +74,11 @@ static void test_real_clocks_run_forward(void **state)
 	assert_int_equal(clock_ms(), cached);
 	clock_tick();
 	assert_true(clock_ms() >= cached + 3);
+	cached = clock_ms();
+	while (clock_exact_ns() < exact + 8000000)
+		continue;
+	clock_expire();
+	assert_true(clock_ms() > cached);
 }
 
 int main(void)

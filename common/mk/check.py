@@ -40,10 +40,11 @@ FOREIGN = {
 
 # What is no library: C, POSIX, Linux
 SYSTEM = re.compile(
-    r"(sys|linux|net|netinet|arpa|bits|sanitizer)/.*|(assert|ctype|dirent|dlfcn|endian|errno|execinfo|fcntl|float|fnmatch|getopt|"
-    r"glob|grp|ifaddrs|inttypes|libgen|limits|locale|malloc|math|netdb|poll|pthread|pwd|sched|setjmp|signal|spawn|"
-    r"stdalign|stdarg|stdatomic|stdbool|stddef|stdint|stdio|stdlib|stdnoreturn|string|strings|syslog|termios|time|"
-    r"unistd|wchar|x86intrin|immintrin|arm_neon)\.h")
+    r"(sys|linux|net|netinet|arpa|bits|asm|sanitizer)/.*|(assert|byteswap|complex|ctype|dirent|dlfcn|elf|endian|err|errno|error|"
+    r"execinfo|fcntl|features|fenv|float|fnmatch|ftw|getopt|glob|grp|ifaddrs|inttypes|iso646|langinfo|libgen|limits|link|"
+    r"locale|malloc|math|mqueue|netdb|paths|poll|pthread|pwd|regex|resolv|sched|search|semaphore|setjmp|signal|spawn|"
+    r"stdalign|stdarg|stdatomic|stdbool|stddef|stdint|stdio|stdio_ext|stdlib|stdnoreturn|string|strings|sysexits|syslog|"
+    r"termios|threads|time|uchar|ucontext|unistd|utime|wchar|wctype|wordexp|x86intrin|immintrin|arm_neon)\.h")
 
 # Calls with one home. (pattern, where it is banned, where it is allowed, what to do)
 ONE_HOME = [

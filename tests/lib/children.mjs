@@ -123,8 +123,8 @@ function killTree(pid) {
 /* A new folder below this process's own one, which is removed on exit. */
 export function scratch(name) {
 	if (!scratchRoot) {
-		const parent = process.env.ROOMWIRE_TEST_DIR || tmpdir();
-		scratchRoot = mkdtempSync(join(parent, 'roomwire-test-'));
+		const inRun = process.env.ROOMWIRE_TEST_DIR; /* short names below it: socket paths are limited */
+		scratchRoot = mkdtempSync(inRun ? join(inRun, 'f-') : join(tmpdir(), 'roomwire-test-'));
 		chmodSync(scratchRoot, 0o711); /* servers run as users of their own pass through it */
 	}
 	return mkdtempSync(join(scratchRoot, `${name}-`));

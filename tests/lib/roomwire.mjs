@@ -72,23 +72,25 @@ export class Roomwire {
 		return this.#stdout;
 	}
 
-	/* {name: {pid, opsUrl}} of every process, as the latest line about it said. */
+	/* {name: {kind, pid, opsUrl}} of every process, as the latest line about it said. */
 	get processes() {
 		const found = {};
 		for (const [, name, pid, opsUrl] of this.#stdout.matchAll(OPS))
-			found[name.replace(/^roomwire-/, '')] = { pid: Number(pid), opsUrl };
+			found[name] = { kind: name.replace(/-\d+$/, ''), pid: Number(pid), opsUrl };
 		return found;
 	}
 
 	/* The process of this kind (the first one, where there are several). */
 	process(kind) {
-		const name = Object.keys(this.processes).find((one) => one.replace(/[-.#]?\d+$/, '') === kind);
-		assert.ok(name, `an ops line for ${kind} among: ${Object.keys(this.processes).join(' ')}`);
-		return this.processes[name];
+		const found = Object.values(this.processes).find((one) => one.kind === kind);
+		assert.ok(found, `an ops line for ${kind} among: ${Object.keys(this.processes).join(' ')}`);
+		return found;
 	}
 
-	pids() {
-		return Object.fromEntries(Object.entries(this.processes).map(([name, { pid }]) => [name, pid]));
+	/* {name: pid} of every process, but for those of one kind. */
+	pids({ but } = {}) {
+		const rows = Object.entries(this.processes).filter(([, { kind }]) => kind !== but);
+		return Object.fromEntries(rows.map(([name, { pid }]) => [name, pid]));
 	}
 
 	kill(kind, name = 'SIGKILL') {
@@ -214,7 +216,7 @@ export class Roomwire {
 
 /* What a process may know of this machine: nothing but where programs are, and how sanitizers report. */
 export function cleanEnv() {
-	const env = { PATH: process.env.PATH, HOME: scratch('home') };
+	const env = { PATH: process.env.PATH, HOME: scratch('home'), TMPDIR: scratch('tmp') };
 	for (const name of ['ASAN_OPTIONS', 'UBSAN_OPTIONS', 'LSAN_OPTIONS', 'TSAN_OPTIONS']) {
 		if (process.env[name])
 			env[name] = process.env[name];
