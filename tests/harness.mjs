@@ -49,13 +49,18 @@ export function useFixture(start) {
 		}
 	});
 	after(async () => {
-		try {
-			for (const thing of Object.values(fixture).reverse())
-				await (thing?.destroy ?? thing?.stop ?? thing?.close)?.call(thing);
-		} finally {
-			await stopSharedPostgres();
-			await stopSharedRabbitMq();
+		const stops = Object.values(fixture).reverse()
+			.map((thing) => () => (thing?.destroy ?? thing?.stop ?? thing?.close)?.call(thing));
+		const errors = [];
+		for (const stop of [...stops, stopSharedPostgres, stopSharedRabbitMq]) {
+			try {
+				await stop();
+			} catch (error) {
+				errors.push(error); /* the others are stopped all the same */
+			}
 		}
+		if (errors.length)
+			throw errors[0];
 	});
 	return fixture;
 }

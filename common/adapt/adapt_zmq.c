@@ -10,7 +10,6 @@
 
 #define HIGH_WATER 100000
 #define RECONNECT_MS 20
-#define RECONNECT_MOST_MS 500
 
 struct adapt_zmq {
 	void *socket;
@@ -42,7 +41,6 @@ static int configure(struct adapt_zmq *s, enum adapt_zmq_kind kind, const char *
 	}
 	set_int(s->socket, ZMQ_IMMEDIATE, 1);
 	set_int(s->socket, ZMQ_RECONNECT_IVL, RECONNECT_MS);
-	set_int(s->socket, ZMQ_RECONNECT_IVL_MAX, RECONNECT_MOST_MS);
 	if (identity)
 		BUG_ON(zmq_setsockopt(s->socket, ZMQ_ROUTING_ID, identity, strlen(identity)));
 	return zmq_connect(s->socket, endpoint);

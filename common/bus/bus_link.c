@@ -9,6 +9,7 @@
 
 #define GREET_AGAIN_MS 50u
 #define PAYLOADS_MAX 256u
+#define KNOWN_MAX 1000u
 
 /* ── numbers ── */
 
@@ -255,8 +256,25 @@ bool bus_version_fits(const char *peer, uint64_t version, uint64_t abi)
 
 /* ── connecting side ── */
 
+void bus_link_set_known(struct bus_link *link, const struct wire_list *names)
+{
+	struct buf all = BUF_INIT(1u << 20);
+	struct wire_list_walk w;
+	struct str name;
+
+	wire_list_walk(names, &w);
+	while (wire_list_next(&w, &name)) {
+		buf_add(&all, name);
+		buf_addc(&all, '\0');
+	}
+	blob_unref(&link->known);
+	link->known = buf_take_blob(&all);
+	buf_fini(&all);
+}
+
 static void say_hello(struct bus_link *link)
 {
+	struct str names[KNOWN_MAX], rest = link->known ? blob_str(link->known) : STR_NONE;
 	struct wire_hello m = {
 		.version = WIRE_VERSION,
 		.abi = wire_abi(),
@@ -266,8 +284,11 @@ static void say_hello(struct bus_link *link)
 		.nonce = link->nonce,
 		.peer_epoch = link->synced ? link->peer_epoch : 0,
 		.received = link->received,
+		.known = { .count = 0, .items = names },
 	};
 
+	while (m.known.count < KNOWN_MAX && str_cut(rest, '\0', &names[m.known.count], &rest))
+		m.known.count++;
 	bus_link_say(link, WIRE_HELLO, &m);
 }
 
@@ -387,6 +408,7 @@ void bus_link_close(struct bus_link **link)
 	if (!l)
 		return;
 	bus_link_teardown(l);
+	blob_unref(&l->known);
 	adapt_zmq_close(&l->sock);
 	mem_free(l);
 }

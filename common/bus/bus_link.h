@@ -43,12 +43,16 @@ struct bus_handlers {
 	void (*message)(void *ctx, struct bus_link *link, const struct bus_message *m);
 	/* Counted messages up to this number have been acknowledged by the peer; may be NULL. */
 	void (*acked)(void *ctx, struct bus_link *link, uint64_t number);
+	/* Binding side: a HELLO of a role that is held, with the edges it knows of; may be NULL. */
+	void (*held)(void *ctx, const struct wire_list *known);
 };
 
 /* ── connecting side ── one link per endpoint; reconnects for ever */
 int bus_link_open(struct svc *svc, const char *endpoint, const struct bus_handlers *handlers, void *ctx,
 		  struct bus_link **link) MUST_CHECK;
 void bus_link_close(struct bus_link **link);
+/* Names for the `known` of this link's HELLOs; COPIED. */
+void bus_link_set_known(struct bus_link *link, const struct wire_list *names);
 
 /* ── binding side ── */
 int bus_server_open(struct svc *svc, const char *endpoint, const struct bus_handlers *handlers, void *ctx,

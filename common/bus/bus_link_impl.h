@@ -36,6 +36,7 @@ struct bus_link {
 	uint64_t told;               /* newest number acknowledged to the peer */
 	uint64_t heard_ms, said_ms, checked_ms, resync_ms;
 	uint64_t counted_unacked, counted_bytes; /* this link's part of the metrics */
+	struct blob *known;          /* connecting side: names, each ended by a NUL; NULL: none */
 	struct wheel_timer timer;
 	struct svc_turn turn;
 };

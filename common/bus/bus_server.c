@@ -144,8 +144,13 @@ static void on_hello(struct bus_server *server, struct str identity, const struc
 	struct bus_link *link = find_identity(server, identity), *old;
 	bool resumed;
 
-	if (is_held(server, m->role) || !bus_version_fits("a connecting process", m->version, m->abi))
+	if (!bus_version_fits("a connecting process", m->version, m->abi))
 		return;
+	if (is_held(server, m->role)) {
+		if (server->handlers->held)
+			server->handlers->held(server->ctx, &m->known);
+		return;
+	}
 	old = find_name(server, m->name);
 	if (old && old != link)
 		bus_server_forget(old); /* that process is gone: this one has its name */

@@ -152,6 +152,8 @@ static void on_message(void *ctx, struct bus_link *link, const struct bus_messag
 
 	if (m->id == WIRE_PUBLISHED)
 		on_published(s, &m->any.published);
+	else if (m->id == WIRE_EDGES) /* told to the next one, should this one die */
+		bus_link_set_known(link, &m->any.edges.names);
 	else if (c->spec.handlers && c->spec.handlers->message)
 		c->spec.handlers->message(c->spec.ctx, link, m);
 	else

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The house rules that no compiler knows. check.py NAME prints findings of that check, FILE:LINE: what; what to do.
 
-Without a name: the names. The rules themselves are the tables below; docs/contributing.md says why.
+Without a name: the names. The rules themselves are the tables below.
 """
 import os
 import re

@@ -24,8 +24,7 @@ LIB := $(OUT)/libroomwire.a
 PROGRAMS := $(foreach s,$(SERVICES),$(call program,$(s)))
 TESTS_BUILT := $(patsubst %.c,$(OUT)/%,$(TEST_SRC))
 DOC_TOOLS := $(patsubst %.c,$(OUT)/%,$(DOC_SRC))
-BENCH_SRC := $(filter-out %_test.c,$(sort $(wildcard tests/bench/*.c)))
-LOADGEN := $(if $(BENCH_SRC),$(OUT)/bench/loadgen)
+include tests/bench/bench.mk # LOADGEN, BENCH_SRC
 
 ifdef NEEDS_LIBRARIES
 MODULES := $(shell $(DEPS) modules)
@@ -82,11 +81,6 @@ $(OUT)/$(1): $(OUT)/$(1).o $(if $(filter services/%,$(1)),$(filter-out %/main.o,
 	$$(Q)$$(CC) $$(ALL_CFLAGS) $$(ALL_LDFLAGS) -o $$@ $$(filter %.o %.a,$$^) $$(DEP_LIBS) $$(shell pkg-config --libs $$(TEST_MODULES))
 endef
 $(foreach t,$(TEST_SRC:.c=) $(DOC_SRC:.c=),$(eval $(call test_rules,$(t))))
-
-$(LOADGEN): $(call objects,$(BENCH_SRC)) $(LIB) $(OUT)/link
-	$(call say,LINK,$@)
-	@mkdir -p $(@D)
-	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $(filter %.o %.a,$^) $(DEP_LIBS)
 
 -include $(patsubst %.o,%.d,$(call objects,$(FOUND) $(BENCH_SRC)))
 

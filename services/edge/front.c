@@ -18,6 +18,7 @@ void front_answer(struct edge *edge, struct http_exchange *x, int status, const 
 	struct buf headers = BUF_INIT(4096);
 
 	cors_add_headers(edge, x, &headers);
+	buf_addz(&headers, "Cache-Control: no-store\r\n");
 	http_respond(x, status, str_of(content_type), buf_str(&headers), body);
 	buf_fini(&headers);
 }

@@ -14,7 +14,8 @@
 
 #define BACKOFF_FIRST_MS 20u
 #define BACKOFF_MOST_MS 5000u
-#define STEADY_MS 5000u /* a child that lived so long is started again at once */
+#define BACKOFF_FROM 5u /* quick deaths in a row that are forgiven */
+#define STEADY_MS 2000u /* a child that lived so long is started again at once */
 #define DRAIN_CHECK_MS 10u
 
 static const char *const kind_names[CHILD_KINDS] = { "auth", "router", "ingest", "edge" };
@@ -80,8 +81,10 @@ void up_on_exit(struct child *c, int64_t status, int signum)
 		svc_fail(up->svc, EXIT_CONFIG);
 		return;
 	}
-	c->backoff_ms = now - c->started_ms > STEADY_MS || !c->backoff_ms ? BACKOFF_FIRST_MS :
-			c->backoff_ms * 2 > BACKOFF_MOST_MS ? BACKOFF_MOST_MS : c->backoff_ms * 2;
+	c->quick_deaths = now - c->started_ms > STEADY_MS ? 0 : c->quick_deaths + 1;
+	c->backoff_ms = BACKOFF_FIRST_MS;
+	for (unsigned i = BACKOFF_FROM; i < c->quick_deaths && c->backoff_ms < BACKOFF_MOST_MS; i++)
+		c->backoff_ms *= 2;
 	log_warn("up", "a process has ended and is started again", KV_Z("name", c->name), KV_I("status", status),
 		 KV_I("signal", signum), KV_U("in_ms", c->backoff_ms));
 	svc_arm(up->svc, &c->timer, now + c->backoff_ms);

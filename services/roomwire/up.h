@@ -34,6 +34,7 @@ struct child {
 	char line[128];         /* of the notify pipe, incomplete */
 	size_t line_bytes;
 	uint64_t started_ms, backoff_ms;
+	unsigned quick_deaths;  /* in a row */
 	struct wheel_timer timer; /* the next start */
 };
 

@@ -5,6 +5,7 @@
 #include "services/router/room.h"
 
 #define AWAITED_FIRST 64u
+#define EDGES_TOLD_MAX 1000u
 
 static struct peer *create(struct router *router, struct bus_link *link)
 {
@@ -59,6 +60,32 @@ static void forget_state(struct peer *peer)
 	peer->synced = false;
 }
 
+/* A publisher tells them to the next router, should this one die: that one waits for them before it accepts anything. */
+static void tell_edges_to(struct peer *publisher)
+{
+	struct str names[EDGES_TOLD_MAX];
+	struct wire_edges m = { .names = { .count = 0, .items = names } };
+
+	LIST_EACH (&publisher->router->peers, node, next) {
+		struct peer *peer = CONTAINER_OF(node, struct peer, node);
+
+		if (peer->edge && m.names.count < EDGES_TOLD_MAX)
+			names[m.names.count++] = str_of(bus_link_peer(peer->link));
+	}
+	if (bus_link_send_msg(publisher->link, WIRE_EDGES, &m, true))
+		log_debug("router", "not told now: it is told when the link is up again");
+}
+
+void peer_tell_edges(struct router *router)
+{
+	LIST_EACH (&router->peers, node, next) {
+		struct peer *peer = CONTAINER_OF(node, struct peer, node);
+
+		if (!peer->edge)
+			tell_edges_to(peer);
+	}
+}
+
 void peer_on_up(void *ctx, struct bus_link *link, bool resumed)
 {
 	struct router *router = ctx;
@@ -70,6 +97,9 @@ void peer_on_up(void *ctx, struct bus_link *link, bool resumed)
 		forget_state(peer);
 	else if (!create(router, link))
 		log_error("router", "out of memory: a peer is not served", KV_Z("peer", bus_link_peer(link)));
+	peer = bus_link_user(link);
+	if (peer && !peer->edge)
+		tell_edges_to(peer);
 }
 
 void peer_on_down(void *ctx, struct bus_link *link)
@@ -81,9 +111,11 @@ void peer_on_down(void *ctx, struct bus_link *link)
 		return;
 	bus_link_set_user(link, NULL);
 	forget_state(peer);
-	if (peer->edge)
-		metrics_dec(METRIC_EDGES);
 	list_remove(&peer->node);
+	if (peer->edge) {
+		metrics_dec(METRIC_EDGES);
+		peer_tell_edges(peer->router);
+	}
 	mem_free(peer->awaited);
 	mem_free(peer);
 }

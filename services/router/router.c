@@ -2,13 +2,13 @@
 #include "services/router/router.h"
 
 #include "common/base/clock.h"
+#include "common/base/mem.h"
 #include "common/log/log.h"
 #include "common/metrics/metrics.h"
 #include "services/router/room.h"
 
 #define SWEEP_MS 1000u
 #define SETTLE_STEP_MS 20u
-#define SETTLE_FACTOR 10u /* an edge that is connected but does not tell its rooms is waited for so many times longer */
 #define PENDING_MAX 1000000u
 #define KEY_BYTES 2048u
 
@@ -20,9 +20,50 @@ static void on_sweep(struct wheel_timer *timer)
 	svc_arm(router->svc, timer, clock_ms() + SWEEP_MS);
 }
 
+static bool is_synced(const struct router *router, const char *name)
+{
+	const struct list *head = &router->peers;
+
+	for (const struct list *node = head->next; node != head; node = node->next) {
+		const struct peer *peer = CONTAINER_OF(node, struct peer, node);
+
+		if (peer->edge && peer->synced && strcmp(bus_link_peer(peer->link), name) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* A publisher waits at the door and tells which edges the router before us had. */
+static void on_held(void *ctx, const struct wire_list *known)
+{
+	struct router *router = ctx;
+	struct wire_list_walk w;
+	struct str name;
+
+	wire_list_walk(known, &w);
+	while (wire_list_next(&w, &name)) {
+		struct awaited_edge *e = router->awaited_edges;
+
+		while (e && !str_is(name, e->name))
+			e = e->next;
+		if (e || !(e = mem_try(sizeof(*e))))
+			continue;
+		if (str_copy(name, e->name, sizeof(e->name))) {
+			mem_free(e);
+			continue;
+		}
+		e->next = router->awaited_edges;
+		router->awaited_edges = e;
+	}
+}
+
 static bool edges_synced(const struct router *router)
 {
 	const struct list *head = &router->peers;
+
+	for (const struct awaited_edge *e = router->awaited_edges; e; e = e->next)
+		if (!is_synced(router, e->name))
+			return false;
 
 	for (const struct list *node = head->next; node != head; node = node->next) {
 		const struct peer *peer = CONTAINER_OF(node, struct peer, node);
@@ -47,6 +88,14 @@ static void on_settle(struct wheel_timer *timer)
 		return;
 	}
 	router->settled = true;
+	while (router->awaited_edges) {
+		struct awaited_edge *e = router->awaited_edges;
+
+		if (!is_synced(router, e->name))
+			log_warn("router", "an edge that was there before has not come back: it is not waited for any longer", KV_Z("edge", e->name));
+		router->awaited_edges = e->next;
+		mem_free(e);
+	}
 	bus_server_hold_role(router->server, "ingest", false);
 	log_info("router", "publishers are let in", KV_U("rooms", map_count(&router->rooms)));
 }
@@ -70,6 +119,8 @@ static void on_message(void *ctx, struct bus_link *link, const struct bus_messag
 		break;
 	case WIRE_SYNCED:
 		peer->synced = true;
+		if (peer->edge)
+			peer_tell_edges(peer->router);
 		break;
 	default:
 		metrics_inc(METRIC_WIRE_UNKNOWN);
@@ -79,7 +130,7 @@ static void on_message(void *ctx, struct bus_link *link, const struct bus_messag
 
 int router_start(struct svc *svc, void *self)
 {
-	static const struct bus_handlers handlers = { peer_on_up, peer_on_down, on_message, peer_on_acked };
+	static const struct bus_handlers handlers = { peer_on_up, peer_on_down, on_message, peer_on_acked, on_held };
 	struct router *router = self;
 	int err;
 
@@ -98,7 +149,7 @@ int router_start(struct svc *svc, void *self)
 		return err;
 	bus_server_hold_role(router->server, "ingest", true);
 	router->settle_until_ms = clock_ms() + (uint64_t)svc->conf.router_settle_ms;
-	router->settle_at_latest_ms = clock_ms() + (uint64_t)svc->conf.router_settle_ms * SETTLE_FACTOR;
+	router->settle_at_latest_ms = router->settle_until_ms + (uint64_t)svc->conf.link_timeout_ms;
 	svc_arm(svc, &router->sweep, clock_ms() + SWEEP_MS);
 	on_settle(&router->settle);
 	svc_notify(svc, "serving", 0);
@@ -112,6 +163,12 @@ void router_stop(struct svc *svc, void *self)
 
 	svc_cancel(svc, &router->sweep);
 	svc_cancel(svc, &router->settle);
+	while (router->awaited_edges) {
+		struct awaited_edge *e = router->awaited_edges;
+
+		router->awaited_edges = e->next;
+		mem_free(e);
+	}
 	while ((node = list_first(&router->peers)) != NULL)
 		peer_on_down(router, CONTAINER_OF(node, struct peer, node)->link);
 	bus_server_close(&router->server);

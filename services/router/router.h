@@ -63,6 +63,12 @@ struct membership {
 	uint32_t index; /* in room->edges */
 };
 
+/* An edge that the router before us had. */
+struct awaited_edge {
+	struct awaited_edge *next;
+	char name[65];
+};
+
 struct router {
 	struct svc *svc;
 	struct bus_server *server;
@@ -79,6 +85,7 @@ struct router {
 	struct wheel_timer settle;
 	uint64_t settle_until_ms, settle_at_latest_ms;
 	bool settled;
+	struct awaited_edge *awaited_edges; /* OWNED list: publishers know of them, they have not come back yet */
 	struct buf key;           /* room key under construction */
 };
 
@@ -90,6 +97,8 @@ void router_dump(struct svc *svc, void *self, struct buf *out);
 void peer_on_up(void *router, struct bus_link *link, bool resumed);
 void peer_on_down(void *router, struct bus_link *link);
 void peer_on_acked(void *router, struct bus_link *link, uint64_t number);
+/* Tell publishers which edges there are. */
+void peer_tell_edges(struct router *router);
 /* pending is answered when the link has acknowledged this number. */
 int peer_await(struct peer *peer, uint64_t number, struct pending *pending) MUST_CHECK;
 

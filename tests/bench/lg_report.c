@@ -21,7 +21,7 @@ static void print_hist(const char *name, const struct hist *h)
 
 static uint64_t cpu_us(const struct proc_use *from, const struct proc_use *to)
 {
-	return to->user_us + to->system_us - from->user_us - from->system_us;
+	return to->cpu_us - from->cpu_us;
 }
 
 static void print_process(const struct lg_pid *p, double clients, double delivered, bool last)

@@ -34,8 +34,13 @@ static uint64_t stat_field(const char *stat, int n)
 int proc_read(pid_t pid, struct proc_use *out)
 {
 	char text[4096];
-	if (read_whole(pid, "stat", text, sizeof(text)))
+	clockid_t clock;
+	struct timespec used;
+
+	if (read_whole(pid, "stat", text, sizeof(text)) || clock_getcpuclockid(pid, &clock) ||
+	    clock_gettime(clock, &used))
 		return -1;
+	out->cpu_us = (uint64_t)used.tv_sec * 1000000 + (uint64_t)used.tv_nsec / 1000;
 	const uint64_t tick_us = 1000000 / (uint64_t)sysconf(_SC_CLK_TCK);
 	out->user_us = stat_field(text, 14) * tick_us;
 	out->system_us = stat_field(text, 15) * tick_us;

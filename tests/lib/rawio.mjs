@@ -77,9 +77,8 @@ export class Raw {
 		this.opened = new Promise((resolve, reject) => {
 			this.socket.once('open', resolve);
 			this.socket.once('error', reject);
-			this.socket.once('unexpected-response', (request, response) => {
+			this.socket.once('unexpected-response', (_, response) => {
 				reject(Object.assign(new Error(`handshake answered ${response.statusCode}`), { response }));
-				request.destroy();
 			});
 		});
 		this.opened.catch(() => {});
