@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One interpreter over the descriptors. Packing goes through msgpack-c; unpacking is a small strict reader of our own, because msgpack-c's unpacker builds
- * objects in a zone, that is, allocates for every message.
+ * One interpreter over the descriptors. Packing goes through msgpack-c. Unpacking is a small strict reader of our own: msgpack-c's unpacker
+ * builds a tree of objects in a zone first, that is, it allocates for every message and knows no bound of ours before it has done so.
  */
 #include "proto/wire.h"
 
@@ -9,11 +9,9 @@
 
 #include "common/base/hash.h"
 
-#define SKIP_DEPTH_MAX 32
-
 /* ── descriptors ── */
 
-static const struct wire_message *message_of(uint64_t id)
+const struct wire_message *wire_message_of(uint64_t id)
 {
 	for (size_t i = 0; i < wire_message_count; i++)
 		if ((uint64_t)wire_messages[i].id == id)
@@ -21,38 +19,133 @@ static const struct wire_message *message_of(uint64_t id)
 	return NULL;
 }
 
+const char *wire_type_name(enum wire_type type)
+{
+	static const char *const names[] = {
+		"END", "U64", "BOOL", "STR", "STR", "LIST"
+	}; /* a SECRET is a STR to the other side */
+
+	return names[type];
+}
+
 const char *wire_name(enum wire_id id)
 {
-	const struct wire_message *m = message_of(id);
+	const struct wire_message *m = wire_message_of((uint64_t)id);
 
 	return m ? m->name : "?";
+}
+
+void wire_abi_text(struct buf *out)
+{
+	for (size_t i = 0; i < wire_message_count; i++) {
+		const struct wire_message *m = &wire_messages[i];
+
+		buf_addf(out, "%d %s\n", (int)m->id, m->name);
+		for (const struct wire_field *f = m->fields; f->type != WIRE_T_END; f++)
+			buf_addf(out, "%d %s %s %s\n", (int)m->id, m->name, f->name,
+				 wire_type_name(f->type));
+	}
 }
 
 uint64_t wire_abi(void)
 {
 	static uint64_t known;
-	struct buf rows = BUF_INIT(1u << 20);
+	struct buf text = BUF_INIT(1u << 20);
 
 	if (known)
 		return known;
-	for (size_t i = 0; i < wire_message_count; i++) {
-		buf_addf(&rows, "%d %s\n", (int)wire_messages[i].id, wire_messages[i].name);
-		for (const struct wire_field *f = wire_messages[i].fields; f->type != WIRE_T_END; f++)
-			buf_addf(&rows, " %d %s\n", (int)f->type, f->name);
-	}
-	known = hash_stable64(buf_str(&rows));
-	buf_fini(&rows);
+	wire_abi_text(&text);
+	known = hash_stable64(buf_str(&text));
+	buf_fini(&text);
 	return known;
 }
 
-/* ── packing ── */
+/* ── packing: first the size, so that the bytes are allocated once ── */
 
-static int write_to_buf(void *data, const char *bytes, size_t n)
+static size_t uint_size(uint64_t n)
 {
-	struct buf *b = data;
+	return n < 0x80 ? 1 : n <= UINT8_MAX ? 2 : n <= UINT16_MAX ? 3 : n <= UINT32_MAX ? 5 : 9;
+}
 
-	buf_add(b, str_make(bytes, n));
-	return b->failed ? -1 : 0;
+static size_t bin_size(size_t n)
+{
+	return n + (n <= UINT8_MAX ? 2 : n <= UINT16_MAX ? 3 : 5);
+}
+
+static size_t array_size(size_t count)
+{
+	return count <= 15 ? 1 : count <= UINT16_MAX ? 3 : 5;
+}
+
+/* Of a list's items; 0 when one is too long. */
+static size_t items_size(const struct wire_list *l)
+{
+	struct wire_list_walk w;
+	struct str item;
+	size_t n = array_size(l->count);
+
+	wire_list_walk(l, &w);
+	while (wire_list_next(&w, &item)) {
+		if (item.n > WIRE_MAX_ITEM_BYTES)
+			return 0;
+		n += bin_size(item.n);
+	}
+	return n;
+}
+
+static bool in_bounds(const struct wire_field *f, uint64_t n)
+{
+	return n >= f->min && n <= f->max;
+}
+
+/* 0: out of bounds. */
+static size_t field_size(const struct wire_field *f, const void *at)
+{
+	switch (f->type) {
+	case WIRE_T_U64:
+		return in_bounds(f, *(const uint64_t *)at) ? uint_size(*(const uint64_t *)at) : 0;
+	case WIRE_T_BOOL:
+		return 1;
+	case WIRE_T_STR:
+	case WIRE_T_SECRET:
+		return in_bounds(f, ((const struct str *)at)->n)
+			       ? bin_size(((const struct str *)at)->n)
+			       : 0;
+	default:
+		return in_bounds(f, ((const struct wire_list *)at)->count) ? items_size(at) : 0;
+	}
+}
+
+/* 0: a field is out of its bounds, or all of it too large. */
+static size_t message_size(const struct wire_message *m, const void *message, size_t *field_count)
+{
+	size_t n = 0, count = 0;
+
+	for (const struct wire_field *f = m->fields; f->type != WIRE_T_END; f++, count++) {
+		size_t size = field_size(f, (const char *)message + f->offset);
+
+		if (size == 0)
+			return 0;
+		n += size;
+	}
+	*field_count = count;
+	n += array_size(1 + count) + uint_size((uint64_t)m->id);
+	return n <= WIRE_MAX_BODY_BYTES ? n : 0;
+}
+
+struct writer {
+	struct blob *blob;
+	size_t at;
+};
+
+static int write_to_blob(void *data, const char *bytes, size_t n)
+{
+	struct writer *w = data;
+
+	BUG_ON(n > w->blob->n - w->at); /* it was measured */
+	memcpy(w->blob->data + w->at, bytes, n);
+	w->at += n;
+	return 0;
 }
 
 static void pack_str(msgpack_packer *pk, struct str s)
@@ -62,75 +155,55 @@ static void pack_str(msgpack_packer *pk, struct str s)
 		msgpack_pack_bin_body(pk, s.p, s.n);
 }
 
-static int pack_list(msgpack_packer *pk, const struct wire_list *l, const struct wire_field *f)
+static void pack_list(msgpack_packer *pk, const struct wire_list *l)
 {
 	struct wire_list_walk w;
 	struct str item;
 
-	if (l->count < f->min || l->count > f->max)
-		return E_RANGE;
 	msgpack_pack_array(pk, l->count);
 	wire_list_walk(l, &w);
-	while (wire_list_next(&w, &item)) {
-		if (item.n > WIRE_MAX_ITEM_BYTES)
-			return E_RANGE;
+	while (wire_list_next(&w, &item))
 		pack_str(pk, item);
-	}
-	return 0;
 }
 
-static int pack_field(msgpack_packer *pk, const struct wire_field *f, const char *at)
+static void pack_field(msgpack_packer *pk, const struct wire_field *f, const void *at)
 {
 	switch (f->type) {
-	case WIRE_T_U64: {
-		uint64_t n = *(const uint64_t *)(const void *)at;
-
-		if (n < f->min || n > f->max)
-			return E_RANGE;
-		msgpack_pack_uint64(pk, n);
-		return 0;
-	}
+	case WIRE_T_U64:
+		msgpack_pack_uint64(pk, *(const uint64_t *)at);
+		break;
 	case WIRE_T_BOOL:
 		if (*(const bool *)at)
 			msgpack_pack_true(pk);
 		else
 			msgpack_pack_false(pk);
-		return 0;
-	case WIRE_T_STR: {
-		const struct str *s = (const struct str *)(const void *)at;
-
-		if (s->n < f->min || s->n > f->max)
-			return E_RANGE;
-		pack_str(pk, *s);
-		return 0;
-	}
+		break;
+	case WIRE_T_STR:
+	case WIRE_T_SECRET:
+		pack_str(pk, *(const struct str *)at);
+		break;
 	default:
-		return pack_list(pk, (const struct wire_list *)(const void *)at, f);
+		pack_list(pk, at);
+		break;
 	}
 }
 
 struct blob *wire_pack(enum wire_id id, const void *message)
 {
-	const struct wire_message *m = message_of(id);
-	struct buf out = BUF_INIT(WIRE_MAX_BODY_BYTES);
-	struct blob *blob = NULL;
+	const struct wire_message *m = wire_message_of((uint64_t)id);
+	size_t count = 0, n = m ? message_size(m, message, &count) : 0;
+	struct writer w = { n ? blob_new(n) : NULL, 0 };
 	msgpack_packer pk;
-	size_t count = 1;
-	int err = 0;
 
-	if (!m)
+	if (!w.blob)
 		return NULL;
-	for (const struct wire_field *f = m->fields; f->type != WIRE_T_END; f++)
-		count++;
-	msgpack_packer_init(&pk, &out, write_to_buf);
-	msgpack_pack_array(&pk, count);
+	msgpack_packer_init(&pk, &w, write_to_blob);
+	msgpack_pack_array(&pk, 1 + count);
 	msgpack_pack_uint64(&pk, (uint64_t)id);
-	for (const struct wire_field *f = m->fields; f->type != WIRE_T_END && !err; f++)
-		err = pack_field(&pk, f, (const char *)message + f->offset);
-	if (!err)
-		blob = buf_take_blob(&out);
-	buf_fini(&out);
-	return blob;
+	for (const struct wire_field *f = m->fields; f->type != WIRE_T_END; f++)
+		pack_field(&pk, f, (const char *)message + f->offset);
+	BUG_ON(w.at != n);
+	return w.blob;
 }
 
 /* ── unpacking ── */
@@ -239,7 +312,9 @@ static int skip_bytes(struct reader *r, uint64_t n)
 /* Size of what follows the type byte of a scalar, str, bin or ext; containers report how many values they hold. */
 static int skip_head(struct reader *r, uint8_t b, uint64_t *bytes, uint64_t *values)
 {
-	static const uint8_t fixed[] = { /* 0xca … 0xd8 */ 4, 8, 1, 2, 4, 8, 1, 2, 4, 8, 2, 3, 5, 9, 17 };
+	static const uint8_t fixed[] = {
+		/* 0xca … 0xd8 */ 4, 8, 1, 2, 4, 8, 1, 2, 4, 8, 2, 3, 5, 9, 17
+	};
 
 	*bytes = *values = 0;
 	if (b <= 0x7f || b >= 0xe0 || b == 0xc0 || b == 0xc2 || b == 0xc3)
@@ -276,7 +351,7 @@ static int skip_head(struct reader *r, uint8_t b, uint64_t *bytes, uint64_t *val
 /* One value of any type. */
 static int skip_value(struct reader *r)
 {
-	uint64_t left[SKIP_DEPTH_MAX], bytes, values;
+	uint64_t left[1 + WIRE_MAX_DEPTH], bytes, values;
 	int depth = 0;
 
 	left[0] = 1;
@@ -297,7 +372,7 @@ static int skip_value(struct reader *r)
 		if (err)
 			return err;
 		if (values > 0) {
-			if (++depth == SKIP_DEPTH_MAX)
+			if (++depth > WIRE_MAX_DEPTH)
 				return E_DEPTH;
 			left[depth] = values;
 		}
@@ -313,7 +388,7 @@ static int read_list(struct reader *r, const struct wire_field *f, struct wire_l
 
 	if (err)
 		return err;
-	if (count < f->min || count > f->max)
+	if (!in_bounds(f, count))
 		return E_RANGE;
 	start = r->at;
 	for (uint64_t i = 0; i < count; i++) {
@@ -340,15 +415,16 @@ static int read_field(struct reader *r, const struct wire_field *f, char *at)
 		uint64_t *n = (uint64_t *)(void *)at;
 
 		err = read_uint(r, n);
-		return err ? err : *n < f->min || *n > f->max ? E_RANGE : 0;
+		return err ? err : in_bounds(f, *n) ? 0 : E_RANGE;
 	}
 	case WIRE_T_BOOL:
 		return read_bool(r, (bool *)at);
-	case WIRE_T_STR: {
+	case WIRE_T_STR:
+	case WIRE_T_SECRET: {
 		struct str *s = (struct str *)(void *)at;
 
 		err = read_str(r, s);
-		return err ? err : s->n < f->min || s->n > f->max ? E_RANGE : 0;
+		return err ? err : in_bounds(f, s->n) ? 0 : E_RANGE;
 	}
 	default:
 		return read_list(r, f, (struct wire_list *)(void *)at);
@@ -381,7 +457,7 @@ int wire_unpack(struct str frame, enum wire_id *id, union wire_any *message)
 		err = read_uint(&r, &number);
 	if (err)
 		return err;
-	m = message_of(number);
+	m = wire_message_of(number);
 	if (!m)
 		return E_UNKNOWN;
 	memset(message, 0, m->size);

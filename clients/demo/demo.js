@@ -52,7 +52,6 @@ function showState(state) {
 	$('state').textContent = state;
 	$('state').dataset.state = state;
 	const on = state === 'connected';
-	$('connect').disabled = on && $('token').value.trim() === token;
 	$('disconnect').disabled = state === 'disconnected';
 	$('join').disabled = !on;
 	$('sid').textContent = on ? socket.id : '–';
@@ -211,12 +210,11 @@ function onConnectError(error) {
 }
 
 function disconnect() {
-	const old = socket;
-	socket = null;
-	rejoin = '';
-	old?.off();
 	left();
-	old?.disconnect();
+	rejoin = '';
+	socket?.off();
+	socket?.disconnect();
+	socket = null;
 	showRoom('not joined');
 	showState('disconnected');
 }
@@ -260,7 +258,6 @@ $('disconnect').addEventListener('click', () => {
 });
 $('join').addEventListener('click', () => join($('ticket').value.trim()));
 $('leave').addEventListener('click', leave);
-$('token').addEventListener('input', () => showState($('state').textContent));
 $('ticket').addEventListener('input', showCurl);
 $('typing').addEventListener('input', () => tellTyping($('typing').value !== ''));
 $('typing').addEventListener('blur', () => tellTyping(false));

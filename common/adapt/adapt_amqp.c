@@ -209,10 +209,7 @@ static void on_closed(uv_handle_t *handle)
 	struct list *node;
 
 	while ((node = list_pop(&a->deliveries)) != NULL) {
-		struct amqp_delivery *d = CONTAINER_OF(node, struct amqp_delivery, node);
-
-		blob_unref(&d->held);
-		mem_free(d);
+		amqp_delivery_free(CONTAINER_OF(node, struct amqp_delivery, node));
 	}
 	drop_commands(a);
 	pthread_mutex_destroy(&a->lock);
@@ -265,6 +262,11 @@ void adapt_amqp_dead(struct adapt_amqp *a, struct amqp_delivery *d, struct str r
 
 	snprintf(text, sizeof(text), STR_FMT, STR_ARG(reason));
 	command(a, d, text);
+}
+
+void adapt_amqp_drop(struct amqp_delivery *d)
+{
+	amqp_delivery_free(d);
 }
 
 bool adapt_amqp_up(struct adapt_amqp *a, char reason[SVC_REASON_BYTES])

@@ -27,6 +27,7 @@ struct amqp_delivery {
 	uint64_t generation;  /* of the connection it came by */
 	bool redelivered;
 	struct blob *held;    /* all the bytes */
+	void *headers;        /* the adapter's: the message's own headers; NULL: none */
 };
 
 struct adapt_amqp_spec {
@@ -47,6 +48,7 @@ void adapt_amqp_pause(struct adapt_amqp *amqp);
 
 void adapt_amqp_ack(struct adapt_amqp *amqp, struct amqp_delivery *d);                      /* d: TAKEN */
 void adapt_amqp_dead(struct adapt_amqp *amqp, struct amqp_delivery *d, struct str reason); /* d: TAKEN; reason: COPIED */
+void adapt_amqp_drop(struct amqp_delivery *d); /* d: TAKEN; neither: it comes again by a later connection */
 bool adapt_amqp_up(struct adapt_amqp *amqp, char reason[SVC_REASON_BYTES]);
 
 #endif

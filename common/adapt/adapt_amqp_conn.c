@@ -16,6 +16,7 @@
 #define RPC_SECONDS 10
 #define HEARTBEAT_SECONDS 10
 #define FRAME_BYTES 131072
+#define HEADERS_MAX 64
 #define WINDOW 65536u /* tags; a prefetch is at most 65535 */
 
 /* A dead letter that the broker has not confirmed. */
@@ -23,6 +24,12 @@ struct confirm {
 	struct list node;
 	uint64_t number; /* of the publish */
 	uint64_t tag;    /* of the original */
+};
+
+/* The headers a message bore: they stay with its dead letter. */
+struct headers {
+	amqp_pool_t pool;
+	amqp_table_t table;
 };
 
 struct amqp_conn {
@@ -52,10 +59,21 @@ struct amqp_command *amqp_command_new(struct amqp_delivery *d, const char *reaso
 	return c;
 }
 
+void amqp_delivery_free(struct amqp_delivery *d)
+{
+	struct headers *h = d->headers;
+
+	if (h) {
+		empty_amqp_pool(&h->pool);
+		mem_free(h);
+	}
+	blob_unref(&d->held);
+	mem_free(d);
+}
+
 void amqp_command_free(struct amqp_command **c)
 {
-	blob_unref(&(*c)->delivery->held);
-	mem_free((*c)->delivery);
+	amqp_delivery_free((*c)->delivery);
 	mem_free(*c);
 	*c = NULL;
 }
@@ -241,11 +259,18 @@ static int send_acks(struct amqp_conn *c)
 	return status == AMQP_STATUS_OK ? 0 : fail(c, "acknowledge", amqp_error_string2(status));
 }
 
+static bool is_header(const amqp_table_entry_t *entry, const char *name)
+{
+	return str_is(str_make(entry->key.bytes, entry->key.len), name);
+}
+
 static int publish_dead(struct amqp_conn *c, struct amqp_command *command)
 {
 	struct amqp_delivery *d = command->delivery;
 	struct confirm *confirm = mem_try(sizeof(*confirm));
-	amqp_table_entry_t headers[2];
+	amqp_table_entry_t headers[HEADERS_MAX];
+	const struct headers *own = d->headers;
+	int count = 2;
 	amqp_basic_properties_t properties = { 0 };
 	int status;
 
@@ -257,8 +282,11 @@ static int publish_dead(struct amqp_conn *c, struct amqp_command *command)
 	headers[1].key = amqp_cstring_bytes("x-routing-key");
 	headers[1].value.kind = AMQP_FIELD_KIND_UTF8;
 	headers[1].value.value.bytes = (amqp_bytes_t){ d->key.n, (void *)(uintptr_t)d->key.p };
+	for (int i = 0; own && i < own->table.num_entries && count < HEADERS_MAX; i++)
+		if (!is_header(&own->table.entries[i], "x-reason") && !is_header(&own->table.entries[i], "x-routing-key"))
+			headers[count++] = own->table.entries[i];
 	properties._flags = AMQP_BASIC_HEADERS_FLAG | AMQP_BASIC_DELIVERY_MODE_FLAG;
-	properties.headers = (amqp_table_t){ 2, headers };
+	properties.headers = (amqp_table_t){ count, headers };
 	properties.delivery_mode = AMQP_DELIVERY_PERSISTENT;
 	if (d->id.n) {
 		properties._flags |= AMQP_BASIC_MESSAGE_ID_FLAG;
@@ -334,6 +362,18 @@ static int handle_frame(struct amqp_conn *c)
 	}
 }
 
+static void take_headers(struct amqp_delivery *d, const amqp_basic_properties_t *p)
+{
+	struct headers *h;
+
+	if (!(p->_flags & AMQP_BASIC_HEADERS_FLAG) || p->headers.num_entries == 0 || !(h = mem_try(sizeof(*h))))
+		return;
+	init_amqp_pool(&h->pool, 512);
+	if (amqp_table_clone(&p->headers, &h->table, &h->pool) != AMQP_STATUS_OK)
+		h->table.num_entries = 0;
+	d->headers = h;
+}
+
 static int take(struct amqp_conn *c, const amqp_envelope_t *e)
 {
 	const amqp_basic_properties_t *p = &e->message.properties;
@@ -359,6 +399,7 @@ static int take(struct amqp_conn *c, const amqp_envelope_t *e)
 		memcpy(at, e->message.body.bytes, e->message.body.len);
 	d->body = str_make(at, e->message.body.len);
 	d->held = held;
+	take_headers(d, p);
 	d->tag = e->delivery_tag;
 	d->generation = c->generation;
 	d->redelivered = e->redelivered;

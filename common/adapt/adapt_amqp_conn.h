@@ -28,6 +28,7 @@ struct amqp_command {
 
 struct amqp_command *amqp_command_new(struct amqp_delivery *d, const char *reason); /* d: TAKEN; reason NULL: acknowledge */
 void amqp_command_free(struct amqp_command **c);
+void amqp_delivery_free(struct amqp_delivery *d);
 
 int amqp_conn_new(const struct amqp_conn_spec *spec, struct amqp_conn **conn) MUST_CHECK; /* E_CONFIG, logged */
 void amqp_conn_free(struct amqp_conn **conn);

@@ -83,8 +83,10 @@ static bool split(struct str token, struct parts *parts)
 {
 	struct str rest, none;
 
-	return str_cut(token, '.', &parts->header, &rest) && str_cut(rest, '.', &parts->payload, &parts->signature) &&
-	       !str_cut(parts->signature, '.', &none, &none) && parts->header.n && parts->payload.n && parts->signature.n;
+	return str_cut(token, '.', &parts->header, &rest) &&
+	       str_cut(rest, '.', &parts->payload, &parts->signature) &&
+	       !str_cut(parts->signature, '.', &none, &none) && parts->header.n &&
+	       parts->payload.n && parts->signature.n;
 }
 
 static int decode(struct str part, struct buf *out)
@@ -163,7 +165,8 @@ static int judge_signature(struct adapt_jwt *j, struct str token, struct adapt_j
 	buf_addc(&j->token, 0);
 	if (j->token.failed)
 		return refuse(claims, E_NOMEM, "no memory");
-	good = jwt_decode(&decoded, j->token.p, (const unsigned char *)j->secret, (int)strlen(j->secret)) == 0 &&
+	good = jwt_decode(&decoded, j->token.p, (const unsigned char *)j->secret,
+			  (int)strlen(j->secret)) == 0 &&
 	       jwt_get_alg(decoded) == JWT_ALG_HS256;
 	jwt_free(decoded);
 	return good ? 0 : refuse(claims, E_DENIED, "the signature does not fit");
@@ -182,7 +185,8 @@ static bool collect(struct json_value object, struct json_value found[CLAIM_COUN
 	json_walk(object, &w);
 	while (json_next(&w, &key, &v) == 0) {
 		for (int i = 0; i < CLAIM_COUNT; i++) {
-			if (!json_text_is((struct json_value){ JSON_STRING, key }, str_of(claim_names[i])))
+			if (!json_text_is((struct json_value){ JSON_STRING, key },
+					  str_of(claim_names[i])))
 				continue;
 			if (found[i].type != JSON_NONE)
 				return false;
@@ -213,7 +217,9 @@ static bool take_date(struct json_value v, uint64_t *ms)
 
 	if (v.type != JSON_NUMBER || str_copy(v.raw, text, sizeof(text)))
 		return false;
-	seconds = strtod(text, NULL); /* the JSON scanner has let only numbers through; no process sets a locale */
+	seconds = strtod(
+		text,
+		NULL); /* the JSON scanner has let only numbers through; no process sets a locale */
 	if (!(seconds <= DATE_MAX_SECONDS))
 		return false;
 	*ms = seconds > 0 ? (uint64_t)(seconds * 1000) : 0;
@@ -267,7 +273,8 @@ int adapt_jwt_verify(struct adapt_jwt *jwt, struct str token, struct adapt_jwt_c
 	*claims = (struct adapt_jwt_claims){ { JSON_NONE, STR_NONE }, 0, NULL };
 	if (!token.n)
 		return refuse(claims, E_NOTFOUND, "there is no token");
-	if ((err = judge_form(jwt, token, claims)) != 0 || (err = judge_signature(jwt, token, claims)) != 0)
+	if ((err = judge_form(jwt, token, claims)) != 0 ||
+	    (err = judge_signature(jwt, token, claims)) != 0)
 		return err;
 	return judge_claims(jwt, claims);
 }

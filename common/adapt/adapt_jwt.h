@@ -32,7 +32,8 @@ struct adapt_jwt_spec {
 struct adapt_jwt_claims {
 	struct json_value object; /* the payload as it was signed */
 	uint64_t expires_ms;      /* `exp`, wall clock, without leeway */
-	const char *why;          /* of a refusal, for a debug line: a literal, nothing of the token in it; NULL: accepted */
+	const char *
+		why; /* of a refusal, for a debug line: a literal, nothing of the token in it; NULL: accepted */
 };
 
 /* E_CONFIG: no secret. */
@@ -45,7 +46,8 @@ void adapt_jwt_close(struct adapt_jwt **jwt); /* nulls; accepts NULL inside */
  *
  * errors  E_NOTFOUND (empty), E_EXPIRED (good but for exp), E_DENIED (anything else that is wrong with it), E_NOMEM
  */
-int adapt_jwt_verify(struct adapt_jwt *jwt, struct str token, struct adapt_jwt_claims *claims) MUST_CHECK;
+int adapt_jwt_verify(struct adapt_jwt *jwt, struct str token,
+		     struct adapt_jwt_claims *claims) MUST_CHECK;
 /* The word clients get for an error of adapt_jwt_verify: AUTH_TOKEN_MISSING, _EXPIRED, _INVALID, or AUTH_UNAVAILABLE. */
 const char *adapt_jwt_code(int err);
 

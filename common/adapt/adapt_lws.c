@@ -31,6 +31,8 @@ struct ws_conn {
 	struct ws_host *host;
 	struct lws *wsi;
 	void *user;
+	struct buf early;    /* messages that came before `open`: uint32_t length, flag, bytes */
+	bool handed;         /* `open` was called */
 	struct buf part;     /* pieces of a message that is not complete; no memory between messages */
 	bool established;
 	bool closing;        /* the handlers get no message any more */
@@ -51,12 +53,48 @@ static void kill_conn(struct ws_conn *conn)
 	lws_set_timeout(conn->wsi, PENDING_TIMEOUT_USER_REASON_BASE, LWS_TO_KILL_ASYNC);
 }
 
+/* A client that did not wait for the answer to its handshake: its messages follow `open`. */
+static void keep_early(struct ws_conn *conn, struct str data, bool binary)
+{
+	uint32_t n = (uint32_t)data.n;
+
+	buf_add(&conn->early, str_make((const char *)&n, sizeof(n)));
+	buf_addc(&conn->early, binary);
+	buf_add(&conn->early, data);
+	if (conn->early.failed)
+		ws_close(conn, 1009, "message too big");
+}
+
+static void deliver(struct ws_conn *conn, struct str data, bool binary)
+{
+	if (conn->handed)
+		conn->host->handlers->message(conn->user, data, binary);
+	else
+		keep_early(conn, data, binary);
+}
+
+static void deliver_early(struct ws_conn *conn)
+{
+	struct str rest = buf_str(&conn->early);
+
+	while (rest.n > 0 && !conn->closing) {
+		bool binary = rest.p[sizeof(uint32_t)] != 0;
+		uint32_t n;
+
+		memcpy(&n, rest.p, sizeof(n));
+		rest = str_skip(rest, sizeof(n) + 1);
+		conn->host->handlers->message(conn->user, str_make(rest.p, n), binary);
+		rest = str_skip(rest, n);
+	}
+	buf_fini(&conn->early);
+}
+
 static void receive_whole(struct ws_conn *conn, struct str data, bool binary)
 {
 	if (data.n > conn->host->max_message_bytes)
 		ws_close(conn, 1009, "message too big");
 	else
-		conn->host->handlers->message(conn->user, data, binary);
+		deliver(conn, data, binary);
 }
 
 static void receive_piece(struct ws_conn *conn, struct str data, bool binary, bool last)
@@ -76,7 +114,7 @@ static void receive_piece(struct ws_conn *conn, struct str data, bool binary, bo
 		struct buf whole = conn->part;
 
 		buf_init(&conn->part, conn->host->max_message_bytes);
-		conn->host->handlers->message(conn->user, buf_str(&whole), binary);
+		deliver(conn, buf_str(&whole), binary);
 		buf_fini(&whole);
 	}
 }
@@ -116,16 +154,22 @@ static bool on_turn(void *ctx)
 	while ((node = list_pop(&host->fresh)) != NULL) {
 		struct ws_conn *conn = CONTAINER_OF(node, struct ws_conn, node);
 
+		conn->handed = true;
 		if (!conn->closing)
 			host->handlers->open(conn->user);
+		deliver_early(conn);
 	}
 	return false;
 }
 
-static void on_established(struct ws_host *host)
+static void on_established(struct ws_host *host, struct lws *wsi)
 {
-	host->adopting->established = true;
-	list_append(&host->fresh, &host->adopting->node);
+	struct ws_conn *conn = host->adopting;
+
+	conn->wsi = wsi;
+	conn->established = true;
+	lws_set_opaque_user_data(wsi, conn);
+	list_append(&host->fresh, &conn->node);
 }
 
 static void on_destroy(struct ws_conn *conn)
@@ -135,6 +179,11 @@ static void on_destroy(struct ws_conn *conn)
 	conn->closing = true;
 	conn->wsi = NULL;
 	buf_fini(&conn->part);
+	buf_fini(&conn->early);
+	if (conn->host->adopting == conn) { /* ws_adopt says so */
+		conn->host->adopting_died = true;
+		return;
+	}
 	conn->host->handlers->closed(conn->user);
 	mem_free(conn);
 }
@@ -156,7 +205,7 @@ static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *ses
 	}
 	if (!conn && host && host->adopting) {
 		if (reason == LWS_CALLBACK_ESTABLISHED)
-			on_established(host);
+			on_established(host, wsi);
 		else if (reason == LWS_CALLBACK_WSI_DESTROY)
 			host->adopting_died = true;
 	}
@@ -239,15 +288,17 @@ bool ws_key_good(struct str key)
 	return key.n == 24 && b64_decode(key, raw, &n) == 0 && n == 16;
 }
 
-int ws_adopt(struct ws_host *host, int fd, struct str key, void *user, struct ws_conn **conn)
+int ws_adopt(struct ws_host *host, int fd, struct str key, struct str rest, void *user, struct ws_conn **conn)
 {
 	struct ws_conn *c = mem_try(sizeof(*c));
-	struct buf head = BUF_INIT(1024);
+	struct buf head = BUF_INIT(rest.n + 1024);
+	struct lws *wsi;
 
 	buf_addz(&head, "GET / HTTP/1.1\r\nHost: edge\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
 			"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: ");
 	buf_add(&head, key);
 	buf_addz(&head, "\r\n\r\n");
+	buf_add(&head, rest);
 	if (!c || head.failed) {
 		mem_free(c);
 		buf_fini(&head);
@@ -258,17 +309,20 @@ int ws_adopt(struct ws_host *host, int fd, struct str key, void *user, struct ws
 	c->user = user;
 	list_init(&c->node);
 	buf_init(&c->part, host->max_message_bytes);
+	buf_init(&c->early, rest.n * 8 + 64);
 	host->adopting = c;
 	host->adopting_died = false;
-	c->wsi = lws_adopt_socket_vhost_readbuf(host->vhost, fd, head.p, head.n);
+	wsi = lws_adopt_socket_vhost_readbuf(host->vhost, fd, head.p, head.n);
 	host->adopting = NULL;
 	buf_fini(&head);
-	if (!c->wsi || host->adopting_died) {
+	if (!wsi || host->adopting_died) {
 		list_remove(&c->node);
+		buf_fini(&c->early);
 		mem_free(c);
 		return E_FAIL;
 	}
-	lws_set_opaque_user_data(c->wsi, c);
+	c->wsi = wsi;
+	lws_set_opaque_user_data(wsi, c);
 	*conn = c;
 	return 0;
 }

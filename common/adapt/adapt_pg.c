@@ -1,22 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Queries and their order; the connection is in adapt_pg_conn.c.
+ * Queries in their order, and time; one query is in adapt_pg_query.c, the connection in adapt_pg_conn.c.
  *
  *   PG_AWAY ──timer──▶ PG_CONNECTING ──opened──▶ PG_UP
  *      ▲──────failed, late──────┴──────failed, late──┘      (all queries fail, back-off)
  *
  *   adapt_pg_query ─▶ waiting ─▶ sent ─▶ its answer      at most database_in_flight in sent, in the order of libpq's own queue
- *
- * Each query is one unit: [Parse,] Bind, Execute, Sync. Its statement is parsed by name in the unit that needs it first; until the server has
- * confirmed that, other queries of the same statement are parsed without a name, so that a Parse that fails takes nobody with it.
  */
 #include "common/adapt/adapt_pg.h"
 
 #include <stdio.h>
 
 #include "common/adapt/adapt_pg_conn.h"
+#include "common/adapt/adapt_pg_query.h"
 #include "common/base/clock.h"
-#include "common/base/map.h"
 #include "common/base/mem.h"
 #include "common/base/rnd.h"
 #include "common/log/log.h"
@@ -30,36 +27,14 @@
 
 enum pg_state { PG_AWAY = 0, PG_CONNECTING, PG_UP };
 
-struct pg_statement {
-	struct str sql; /* BORROWED; terminated */
-	unsigned number, revision; /* its name on the server */
-	enum { STATEMENT_NEW = 0, STATEMENT_SENT, STATEMENT_READY } state;
-	uint64_t connection; /* that state belongs to */
-	bool told;           /* its error is in the log */
-};
-
-struct pg_query {
-	struct list node; /* on pg->waiting or pg->sent */
-	struct pg_statement *statement; /* NULL: our own */
-	const char *sql; /* NULL: a ping, nothing but its Sync */
-	adapt_pg_fn fn;  /* NULL: our own */
-	void *ctx;
-	uint64_t asked_ms, sent_ms, sent_ns;
-	bool parsing;    /* the answer to its Parse comes first */
-	bool by_name;
-	PGresult *result; /* OWNED: the first that counts */
-	int param_count;
-	const char *params[]; /* texts behind them in the same block */
-};
-
 struct adapt_pg {
 	struct svc *svc;
 	struct pg_target *target;
 	struct pg_conn *conn; /* NULL while PG_AWAY */
 	enum pg_state state;
-	bool broken;          /* libpq refused a query: the timer gives the connection up */
-	uint64_t connection;  /* number of the present one */
-	unsigned attempts;    /* timed out, so the next address goes first */
+	bool broken;         /* libpq refused a query: the timer gives the connection up */
+	uint64_t connection; /* number of the present one */
+	unsigned attempts;   /* timed out, so the next address goes first */
 	uint32_t backoff_ms;
 	uint64_t timer_due_ms; /* 0: not armed */
 	uint64_t heard_ms;     /* last answer */
@@ -71,99 +46,11 @@ struct adapt_pg {
 	char reason[SVC_REASON_BYTES];
 };
 
-static struct str statement_key(const void *object)
-{
-	return ((const struct pg_statement *)object)->sql;
-}
-
 static void arm(struct adapt_pg *pg, uint64_t due_ms);
-
-/* ── end of a query ── */
-
-static void query_free(struct pg_query *q)
-{
-	PQclear(q->result);
-	mem_free(q);
-}
 
 static void count_pending(const struct adapt_pg *pg)
 {
 	metrics_set(METRIC_QUERIES_PENDING, pg->waiting_count + pg->sent_count);
-}
-
-static void end_query(struct pg_query *q, int err, const struct adapt_pg_result *result, const char *message)
-{
-	if (q->fn) {
-		metrics_inc(err ? METRIC_QUERIES_FAILED : METRIC_QUERIES);
-		q->fn(q->ctx, err, result, message);
-	}
-	query_free(q);
-}
-
-/* The database is in no state to answer (PostgreSQL 15, appendix A), as opposed to: the question is wrong. */
-static bool is_outage(const char *sqlstate)
-{
-	static const char *const classes[] = { "08", "40", "53", "57", "58" };
-
-	for (size_t i = 0; i < sizeof(classes) / sizeof(*classes); i++)
-		if (!strncmp(sqlstate, classes[i], 2))
-			return true;
-	return false;
-}
-
-/* The server lost the statement (26000), or its plan (0A000: a table was altered): parse it anew next time. */
-static bool is_stale(const struct pg_query *q, const char *sqlstate)
-{
-	return q->by_name && (!strcmp(sqlstate, "26000") || !strcmp(sqlstate, "0A000"));
-}
-
-static void tell_wrong_sql(const struct pg_query *q, const char *sqlstate, const char *message)
-{
-	if (!q->statement) {
-		log_warn("postgresql", "a setting was refused", KV_Z("sql", q->sql ? q->sql : ""), KV_Z("message", message));
-		return;
-	}
-	if (q->statement->told)
-		return;
-	q->statement->told = true;
-	log_error("postgresql", "a query was refused; it is told once until it works", KV_STR("sql", q->statement->sql),
-		  KV_Z("sqlstate", sqlstate), KV_Z("message", message));
-}
-
-static void end_refused(struct pg_query *q)
-{
-	const char *sqlstate = PQresultErrorField(q->result, PG_DIAG_SQLSTATE);
-	const char *message = PQresultErrorField(q->result, PG_DIAG_MESSAGE_PRIMARY);
-
-	sqlstate = sqlstate ? sqlstate : "";
-	message = message ? message : "no reason given";
-	if (is_stale(q, sqlstate)) {
-		q->statement->state = STATEMENT_NEW;
-		q->statement->revision++;
-		end_query(q, E_UNAVAILABLE, NULL, message);
-	} else if (is_outage(sqlstate)) {
-		log_warn("postgresql", "a query was not carried out", KV_Z("sqlstate", sqlstate), KV_Z("message", message));
-		end_query(q, E_UNAVAILABLE, NULL, message);
-	} else {
-		tell_wrong_sql(q, sqlstate, message);
-		end_query(q, E_FAIL, NULL, message);
-	}
-}
-
-static void end_answered(struct pg_query *q)
-{
-	ExecStatusType status = PQresultStatus(q->result);
-	struct adapt_pg_result result = { 0, 0, q->result };
-
-	if (status != PGRES_TUPLES_OK && status != PGRES_COMMAND_OK) {
-		end_refused(q);
-		return;
-	}
-	if (q->statement)
-		q->statement->told = false;
-	result.rows = PQntuples(q->result);
-	result.columns = PQnfields(q->result);
-	end_query(q, 0, &result, NULL);
 }
 
 static void end_all(struct adapt_pg *pg, int err, const char *message)
@@ -176,7 +63,7 @@ static void end_all(struct adapt_pg *pg, int err, const char *message)
 	pg->sent_count = pg->waiting_count = 0;
 	count_pending(pg);
 	while ((node = list_pop(&mine)) != NULL)
-		end_query(CONTAINER_OF(node, struct pg_query, node), err, NULL, message);
+		pg_query_end(CONTAINER_OF(node, struct pg_query, node), err, message);
 }
 
 /* ── up and down ── */
@@ -187,14 +74,18 @@ static void give_up(struct adapt_pg *pg, const char *reason)
 	bool news = pg->state == PG_UP || strcmp(pg->reason, reason) != 0;
 
 	if (news)
-		log_warn("postgresql", pg->state == PG_UP ? "the connection is lost" : "no connection", KV_Z("reason", reason),
-			 KV_U("queries_failed", pg->sent_count + pg->waiting_count), KV_U("retry_ms", wait_ms));
+		log_warn("postgresql",
+			 pg->state == PG_UP ? "the connection is lost" : "no connection",
+			 KV_Z("reason", reason),
+			 KV_U("queries_failed", pg->sent_count + pg->waiting_count),
+			 KV_U("retry_ms", wait_ms));
 	snprintf(pg->reason, sizeof(pg->reason), "%s", reason);
 	pg->state = PG_AWAY;
 	pg->broken = false;
 	metrics_set(METRIC_DATABASE_UP, 0);
 	pg_conn_close(&pg->conn);
-	pg->backoff_ms = pg->backoff_ms * 2 < BACKOFF_MOST_MS ? pg->backoff_ms * 2 : BACKOFF_MOST_MS;
+	pg->backoff_ms = pg->backoff_ms * 2 < BACKOFF_MOST_MS ? pg->backoff_ms * 2
+							      : BACKOFF_MOST_MS;
 	pg->timer_due_ms = 0; /* of the state that has ended */
 	arm(pg, clock_ms() + wait_ms);
 	end_all(pg, E_UNAVAILABLE, pg->reason);
@@ -207,45 +98,13 @@ static void on_failed(void *ctx, const char *reason)
 
 /* ── sending ── */
 
-static void statement_name(const struct pg_statement *s, char name[40])
-{
-	snprintf(name, 40, "rw_%u_%u", s->number, s->revision);
-}
-
-static bool send_commands(struct adapt_pg *pg, struct pg_query *q)
-{
-	PGconn *libpq = pg_conn_libpq(pg->conn);
-	struct pg_statement *s = q->statement;
-	char name[40];
-
-	if (!q->sql)
-		return true;
-	if (s && s->connection != pg->connection) {
-		s->connection = pg->connection;
-		s->state = STATEMENT_NEW;
-	}
-	if (!s || s->state == STATEMENT_SENT)
-		return PQsendQueryParams(libpq, q->sql, q->param_count, NULL, q->params, NULL, NULL, 0);
-	statement_name(s, name);
-	q->by_name = true;
-	if (s->state == STATEMENT_NEW) {
-		if (!PQsendPrepare(libpq, name, q->sql, 0, NULL))
-			return false;
-		s->state = STATEMENT_SENT;
-		q->parsing = true;
-	}
-	return PQsendQueryPrepared(libpq, name, q->param_count, q->params, NULL, NULL, 0);
-}
-
 static void send_query(struct adapt_pg *pg, struct pg_query *q)
 {
 	PGconn *libpq = pg_conn_libpq(pg->conn);
 
-	q->sent_ms = clock_ms();
-	q->sent_ns = clock_exact_ns();
 	list_append(&pg->sent, &q->node);
 	pg->sent_count++;
-	if (send_commands(pg, q) && PQpipelineSync(libpq)) {
+	if (pg_query_send(q, libpq, pg->connection)) {
 		if (PQflush(libpq) == 1)
 			pg_conn_want_write(pg->conn, true);
 		arm(pg, q->sent_ms + (uint64_t)pg->svc->conf.database_timeout_ms);
@@ -259,7 +118,8 @@ static void fill_pipe(struct adapt_pg *pg)
 {
 	struct list *node;
 
-	while (pg->state == PG_UP && !pg->broken && pg->sent_count < (size_t)pg->svc->conf.database_in_flight &&
+	while (pg->state == PG_UP && !pg->broken &&
+	       pg->sent_count < (size_t)pg->svc->conf.database_in_flight &&
 	       (node = list_pop(&pg->waiting)) != NULL) {
 		pg->waiting_count--;
 		send_query(pg, CONTAINER_OF(node, struct pg_query, node));
@@ -279,33 +139,21 @@ static void finish_head(struct adapt_pg *pg, struct pg_query *q)
 	fill_pipe(pg);
 	count_pending(pg);
 	if (q->sql)
-		end_answered(q);
+		pg_query_end_answered(q);
 	else
-		query_free(q); /* a ping */
+		pg_query_end(q, 0, NULL); /* a ping: nobody is told */
 }
 
 static void take_result(struct adapt_pg *pg, PGresult *result)
 {
 	struct pg_query *q = CONTAINER_OF(list_first(&pg->sent), struct pg_query, node);
-	ExecStatusType status = PQresultStatus(result);
 
-	if (status == PGRES_PIPELINE_SYNC) {
-		PQclear(result);
-		finish_head(pg, q);
+	if (PQresultStatus(result) != PGRES_PIPELINE_SYNC) {
+		pg_query_take(q, result);
 		return;
 	}
-	if (q->parsing) {
-		q->parsing = false;
-		q->statement->state = status == PGRES_COMMAND_OK ? STATEMENT_READY : STATEMENT_NEW;
-		if (status == PGRES_COMMAND_OK) {
-			PQclear(result);
-			return;
-		}
-	}
-	if (q->result)
-		PQclear(result); /* aborted, as its Parse failed before */
-	else
-		q->result = result;
+	PQclear(result);
+	finish_head(pg, q);
 }
 
 /* Everything that is there; the number of results, or -1 when the connection is gone (and perhaps the adapter closed). */
@@ -351,7 +199,8 @@ static void on_ready(void *ctx)
 
 	do
 		count = take_results(pg);
-	while (count > 0 && PQsslInUse(libpq)); /* what TLS has decrypted no longer shows at the socket */
+	while (count > 0 &&
+	       PQsslInUse(libpq)); /* what TLS has decrypted no longer shows at the socket */
 	if (pg->closed || pg->state != PG_UP)
 		return;
 	flushed = count < 0 ? -1 : PQflush(libpq);
@@ -363,31 +212,6 @@ static void on_ready(void *ctx)
 
 /* ── a connection comes up ── */
 
-static struct pg_query *make_query(const char *sql, const struct str *params, int param_count)
-{
-	size_t text_bytes = 0;
-	struct pg_query *q;
-	char *at;
-
-	for (int i = 0; i < param_count; i++)
-		text_bytes += params[i].n + 1;
-	q = mem_try(sizeof(*q) + (size_t)param_count * sizeof(*q->params) + text_bytes);
-	if (!q)
-		return NULL;
-	list_init(&q->node);
-	q->sql = sql;
-	q->param_count = param_count;
-	q->asked_ms = clock_ms();
-	at = (char *)&q->params[param_count];
-	for (int i = 0; i < param_count; i++) {
-		q->params[i] = at;
-		if (params[i].n)
-			memcpy(at, params[i].p, params[i].n);
-		at += params[i].n + 1; /* zeroed memory: terminated */
-	}
-	return q;
-}
-
 /* A query nobody waits for any more ends on the server, too, when its connection is gone. */
 static void limit_statements(struct adapt_pg *pg)
 {
@@ -397,7 +221,7 @@ static void limit_statements(struct adapt_pg *pg)
 
 	param.n = (size_t)snprintf(milliseconds, sizeof(milliseconds), "%lld",
 				   (long long)pg->svc->conf.database_timeout_ms + 1000);
-	q = make_query("SELECT set_config('statement_timeout', $1, false)", &param, 1);
+	q = pg_query_new("SELECT set_config('statement_timeout', $1, false)", &param, 1);
 	if (q)
 		send_query(pg, q);
 }
@@ -416,7 +240,8 @@ static void on_opened(void *ctx)
 	pg->heard_ms = clock_ms();
 	*pg->reason = 0;
 	metrics_set(METRIC_DATABASE_UP, 1);
-	log_info("postgresql", "connected", KV_I("server_version", PQserverVersion(libpq)), KV_B("tls", PQsslInUse(libpq)));
+	log_info("postgresql", "connected", KV_I("server_version", PQserverVersion(libpq)),
+		 KV_B("tls", PQsslInUse(libpq)));
 	pg->timer_due_ms = 0;
 	arm(pg, clock_ms() + PING_AFTER_MS);
 	limit_statements(pg);
@@ -447,13 +272,13 @@ static void fail_late_waiting(struct adapt_pg *pg, uint64_t now_ms)
 		list_remove(node);
 		pg->waiting_count--;
 		count_pending(pg);
-		end_query(q, E_UNAVAILABLE, NULL, "it waited too long to be sent");
+		pg_query_end(q, E_UNAVAILABLE, "it waited too long to be sent");
 	}
 }
 
 static void send_ping(struct adapt_pg *pg)
 {
-	struct pg_query *q = make_query(NULL, NULL, 0);
+	struct pg_query *q = pg_query_new(NULL, NULL, 0);
 
 	if (q)
 		send_query(pg, q);
@@ -462,7 +287,8 @@ static void send_ping(struct adapt_pg *pg)
 /* What has to be done by when: the oldest query's end, the next sign of life. */
 static void watch_time(struct adapt_pg *pg)
 {
-	uint64_t now_ms = clock_ms(), limit_ms = (uint64_t)pg->svc->conf.database_timeout_ms, due_ms;
+	uint64_t now_ms = clock_ms(), limit_ms = (uint64_t)pg->svc->conf.database_timeout_ms,
+		 due_ms;
 	char reason[SVC_REASON_BYTES];
 	struct list *head;
 
@@ -475,7 +301,8 @@ static void watch_time(struct adapt_pg *pg)
 	}
 	head = list_first(&pg->sent);
 	if (head && now_ms >= CONTAINER_OF(head, struct pg_query, node)->sent_ms + limit_ms) {
-		snprintf(reason, sizeof(reason), "no answer within %llu ms", (unsigned long long)limit_ms);
+		snprintf(reason, sizeof(reason), "no answer within %llu ms",
+			 (unsigned long long)limit_ms);
 		give_up(pg, reason);
 		return;
 	}
@@ -483,8 +310,10 @@ static void watch_time(struct adapt_pg *pg)
 		send_ping(pg);
 		head = list_first(&pg->sent);
 	}
-	due_ms = head ? CONTAINER_OF(head, struct pg_query, node)->sent_ms + limit_ms : pg->heard_ms + PING_AFTER_MS;
-	if (head && (head = list_first(&pg->waiting)) != NULL && CONTAINER_OF(head, struct pg_query, node)->asked_ms + limit_ms < due_ms)
+	due_ms = head ? CONTAINER_OF(head, struct pg_query, node)->sent_ms + limit_ms
+		      : pg->heard_ms + PING_AFTER_MS;
+	if (head && (head = list_first(&pg->waiting)) != NULL &&
+	    CONTAINER_OF(head, struct pg_query, node)->asked_ms + limit_ms < due_ms)
 		due_ms = CONTAINER_OF(head, struct pg_query, node)->asked_ms + limit_ms;
 	arm(pg, due_ms);
 }
@@ -532,7 +361,7 @@ int adapt_pg_open(struct svc *svc, const char *uri, struct adapt_pg **pg)
 	p->backoff_ms = BACKOFF_FIRST_MS;
 	list_init(&p->waiting);
 	list_init(&p->sent);
-	map_init(&p->statements, statement_key);
+	pg_statements_init(&p->statements);
 	snprintf(p->reason, sizeof(p->reason), "not connected yet");
 	uv_timer_init(svc->loop, &p->timer);
 	p->timer.data = p;
@@ -546,9 +375,7 @@ static void on_timer_closed(uv_handle_t *handle)
 	struct adapt_pg *pg = handle->data;
 
 	pg_target_free(&pg->target);
-	MAP_EACH(&pg->statements, struct pg_statement, s)
-		mem_free(s);
-	map_fini(&pg->statements);
+	pg_statements_fini(&pg->statements);
 	mem_free(pg);
 }
 
@@ -564,29 +391,14 @@ void adapt_pg_close(struct adapt_pg **pg)
 	snprintf(p->reason, sizeof(p->reason), "closed");
 	pg_conn_close(&p->conn);
 	metrics_set(METRIC_DATABASE_UP, 0);
-	uv_close((uv_handle_t *)&p->timer, on_timer_closed); /* the memory goes at the end of the turn: callbacks may be on the stack */
+	uv_close(
+		(uv_handle_t *)&p->timer,
+		on_timer_closed); /* the memory goes at the end of the turn: callbacks may be on the stack */
 	end_all(p, E_CLOSED, p->reason);
 }
 
-static struct pg_statement *find_statement(struct adapt_pg *pg, const char *sql)
-{
-	struct pg_statement *s = map_get(&pg->statements, str_of(sql));
-
-	if (s)
-		return s;
-	s = mem_try(sizeof(*s));
-	if (!s)
-		return NULL;
-	s->sql = str_of(sql);
-	s->number = (unsigned)map_count(&pg->statements);
-	if (map_put(&pg->statements, s)) {
-		mem_free(s);
-		return NULL;
-	}
-	return s;
-}
-
-int adapt_pg_query(struct adapt_pg *pg, const char *sql, const struct str *params, int param_count, adapt_pg_fn fn, void *ctx)
+int adapt_pg_query(struct adapt_pg *pg, const char *sql, const struct str *params, int param_count,
+		   adapt_pg_fn fn, void *ctx)
 {
 	struct pg_statement *statement;
 	struct pg_query *q;
@@ -601,8 +413,8 @@ int adapt_pg_query(struct adapt_pg *pg, const char *sql, const struct str *param
 	if (pg->sent_count >= (size_t)pg->svc->conf.database_in_flight &&
 	    pg->waiting_count >= (size_t)pg->svc->conf.auth_max_waiting)
 		return E_FULL;
-	statement = find_statement(pg, sql);
-	q = statement ? make_query(sql, params, param_count) : NULL;
+	statement = pg_statements_find(&pg->statements, sql);
+	q = statement ? pg_query_new(sql, params, param_count) : NULL;
 	if (!q)
 		return E_NOMEM;
 	q->statement = statement;

@@ -22,14 +22,17 @@ struct adapt_pg_result {
 };
 /* err 0, E_UNAVAILABLE (no connection, lost, too late), E_FAIL (the database refused the query: `message`). Runs once per query,
  * never before adapt_pg_query returned. */
-typedef void (*adapt_pg_fn)(void *ctx, int err, const struct adapt_pg_result *result, const char *message);
+typedef void (*adapt_pg_fn)(void *ctx, int err, const struct adapt_pg_result *result,
+			    const char *message);
 
-int adapt_pg_open(struct svc *svc, const char *uri, struct adapt_pg **pg) MUST_CHECK; /* E_CONFIG: the URI does not parse */
-void adapt_pg_close(struct adapt_pg **pg); /* pending callbacks run with E_CLOSED */
+int adapt_pg_open(struct svc *svc, const char *uri,
+		  struct adapt_pg **pg) MUST_CHECK; /* E_CONFIG: the URI does not parse */
+void adapt_pg_close(struct adapt_pg **pg);          /* pending callbacks run with E_CLOSED */
 /* params: param_count texts. E_FULL (too many waiting), E_NOMEM: fn does not run. While down: E_UNAVAILABLE at once. */
-int adapt_pg_query(struct adapt_pg *pg, const char *sql, const struct str *params, int param_count, adapt_pg_fn fn,
-		   void *ctx) MUST_CHECK;
-bool adapt_pg_up(const struct adapt_pg *pg, char reason[SVC_REASON_BYTES]); /* reason: no credentials */
+int adapt_pg_query(struct adapt_pg *pg, const char *sql, const struct str *params, int param_count,
+		   adapt_pg_fn fn, void *ctx) MUST_CHECK;
+bool adapt_pg_up(const struct adapt_pg *pg,
+		 char reason[SVC_REASON_BYTES]); /* reason: no credentials */
 /* Text of a field, BORROWED until the callback returns; empty for NULL. */
 struct str adapt_pg_text(const struct adapt_pg_result *r, int row, int column);
 

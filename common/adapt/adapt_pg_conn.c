@@ -38,7 +38,7 @@ struct pg_target {
 };
 
 struct pg_address {
-	struct str host, port; /* BORROWED from the target */
+	struct str host, port;       /* BORROWED from the target */
 	char text[INET6_ADDRSTRLEN]; /* empty: libpq takes the host as it is */
 };
 
@@ -54,15 +54,15 @@ struct pg_conn {
 	uv_loop_t *loop;
 	const struct pg_target *target;
 	struct pg_conn_hooks hooks;
-	PGconn *libpq;            /* OWNED */
-	uv_poll_t *poll;          /* OWNED until its close callback; NULL: none yet */
-	int fd;                   /* that poll is for */
+	PGconn *libpq;   /* OWNED */
+	uv_poll_t *poll; /* OWNED until its close callback; NULL: none yet */
+	int fd;          /* that poll is for */
 	bool want_write;
 	unsigned first;
 	struct pg_lookup *lookup; /* under way, or NULL; frees itself */
 	struct str hosts, ports;  /* not looked up yet */
 	bool several_ports;
-	struct str host, port;    /* being looked up */
+	struct str host, port; /* being looked up */
 	struct pg_address addresses[MAX_ADDRESSES];
 	unsigned address_count;
 	char reason[SVC_REASON_BYTES]; /* of the last lookup that failed */
@@ -108,7 +108,8 @@ void pg_target_free(struct pg_target **target)
 	mem_free(t);
 }
 
-void pg_target_reason(const struct pg_target *target, const char *text, char reason[SVC_REASON_BYTES])
+void pg_target_reason(const struct pg_target *target, const char *text,
+		      char reason[SVC_REASON_BYTES])
 {
 	size_t hidden = target->password ? strlen(target->password) : 0, n = 0;
 
@@ -241,7 +242,8 @@ static void on_notice(void *ctx, const char *message)
 /* ── connecting ── */
 
 /* Three lists of equal length by commas, as libpq takes them. */
-static void add_addresses(const struct pg_conn *c, struct buf *hosts, struct buf *texts, struct buf *ports)
+static void add_addresses(const struct pg_conn *c, struct buf *hosts, struct buf *texts,
+			  struct buf *ports)
 {
 	for (unsigned i = 0; i < c->address_count; i++) {
 		const struct pg_address *a = &c->addresses[(c->first + i) % c->address_count];
@@ -277,7 +279,8 @@ static void add_option(struct options *o, const char *keyword, const char *value
 static void gather_options(const struct pg_target *t, bool with_addresses, struct options *o)
 {
 	for (const PQconninfoOption *given = t->options; given->keyword; given++) {
-		bool replaced = with_addresses && (!strcmp(given->keyword, "host") || !strcmp(given->keyword, "port"));
+		bool replaced = with_addresses && (!strcmp(given->keyword, "host") ||
+						   !strcmp(given->keyword, "port"));
 
 		if (given->val && *given->val && !replaced)
 			add_option(o, given->keyword, given->val);
@@ -289,7 +292,8 @@ static void gather_options(const struct pg_target *t, bool with_addresses, struc
 
 static int start_connecting(struct pg_conn *c, char reason[SVC_REASON_BYTES])
 {
-	struct buf hosts = BUF_INIT(LIST_MAX_BYTES), texts = BUF_INIT(LIST_MAX_BYTES), ports = BUF_INIT(LIST_MAX_BYTES);
+	struct buf hosts = BUF_INIT(LIST_MAX_BYTES), texts = BUF_INIT(LIST_MAX_BYTES),
+		   ports = BUF_INIT(LIST_MAX_BYTES);
 	struct options o = { .count = 0 };
 	int err = 0;
 
@@ -346,12 +350,13 @@ static void on_looked_up(uv_getaddrinfo_t *request, int status, struct addrinfo 
 	}
 	c->lookup = NULL;
 	for (struct addrinfo *a = found; !status && a; a = a->ai_next)
-		if (getnameinfo(a->ai_addr, a->ai_addrlen, text, sizeof(text), NULL, 0, NI_NUMERICHOST) == 0)
+		if (getnameinfo(a->ai_addr, a->ai_addrlen, text, sizeof(text), NULL, 0,
+				NI_NUMERICHOST) == 0)
 			add_address(c, text);
 	uv_freeaddrinfo(found);
 	if (status)
-		snprintf(c->reason, sizeof(c->reason), "the name %.*s is not known: %s", (int)(c->host.n < 80 ? c->host.n : 80),
-			 c->host.p, uv_strerror(status));
+		snprintf(c->reason, sizeof(c->reason), "the name %.*s is not known: %s",
+			 (int)(c->host.n < 80 ? c->host.n : 80), c->host.p, uv_strerror(status));
 	if (look_up_next(c, reason))
 		fail(c, reason);
 }
@@ -386,7 +391,8 @@ static bool is_no_name(struct str host)
 	if (!host.n || host.p[0] == '/' || host.p[0] == '@')
 		return true;
 	return str_copy(host, text, sizeof(text)) == 0 &&
-	       (inet_pton(AF_INET, text, &address) == 1 || inet_pton(AF_INET6, text, &address) == 1);
+	       (inet_pton(AF_INET, text, &address) == 1 ||
+		inet_pton(AF_INET6, text, &address) == 1);
 }
 
 /* Go through the list of hosts until one has to be looked up; at its end connect. */
@@ -417,8 +423,9 @@ static int look_up_next(struct pg_conn *c, char reason[SVC_REASON_BYTES])
 	return start_connecting(c, reason);
 }
 
-int pg_conn_open(uv_loop_t *loop, const struct pg_target *target, unsigned first, const struct pg_conn_hooks *hooks,
-		 char reason[SVC_REASON_BYTES], struct pg_conn **conn)
+int pg_conn_open(uv_loop_t *loop, const struct pg_target *target, unsigned first,
+		 const struct pg_conn_hooks *hooks, char reason[SVC_REASON_BYTES],
+		 struct pg_conn **conn)
 {
 	struct pg_conn *c = mem_try(sizeof(*c));
 	int err;
@@ -434,7 +441,8 @@ int pg_conn_open(uv_loop_t *loop, const struct pg_target *target, unsigned first
 	if (target->host && !target->has_address) {
 		c->hosts = str_of(target->host);
 		c->ports = c->port = str_of(target->port);
-		c->several_ports = memchr(target->port ? target->port : "", ',', c->ports.n) != NULL;
+		c->several_ports = memchr(target->port ? target->port : "", ',', c->ports.n) !=
+				   NULL;
 		err = look_up_next(c, reason);
 	} else {
 		err = start_connecting(c, reason);

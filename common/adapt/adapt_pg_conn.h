@@ -18,9 +18,10 @@
 /* Where to connect to: the parsed URI. */
 struct pg_target;
 int pg_target_parse(const char *uri, struct pg_target **target) MUST_CHECK; /* E_CONFIG */
-void pg_target_free(struct pg_target **target);                            /* nulls; accepts NULL inside */
+void pg_target_free(struct pg_target **target); /* nulls; accepts NULL inside */
 /* One line of text from libpq for people: without the password, should it be in there. */
-void pg_target_reason(const struct pg_target *target, const char *text, char reason[SVC_REASON_BYTES]);
+void pg_target_reason(const struct pg_target *target, const char *text,
+		      char reason[SVC_REASON_BYTES]);
 
 struct pg_conn;
 struct pg_conn_hooks {
@@ -31,8 +32,9 @@ struct pg_conn_hooks {
 };
 
 /* Begin to connect; of several addresses number `first` (modulo their count) is tried first. E_UNAVAILABLE with the reason, E_NOMEM. */
-int pg_conn_open(uv_loop_t *loop, const struct pg_target *target, unsigned first, const struct pg_conn_hooks *hooks,
-		 char reason[SVC_REASON_BYTES], struct pg_conn **conn) MUST_CHECK;
+int pg_conn_open(uv_loop_t *loop, const struct pg_target *target, unsigned first,
+		 const struct pg_conn_hooks *hooks, char reason[SVC_REASON_BYTES],
+		 struct pg_conn **conn) MUST_CHECK;
 void pg_conn_close(struct pg_conn **conn); /* nulls; accepts NULL inside; no hook runs any more */
 PGconn *pg_conn_libpq(const struct pg_conn *conn); /* once opened */
 void pg_conn_want_write(struct pg_conn *conn, bool wanted);

@@ -1,35 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Against a real PostgreSQL on a private port, folder and socket, started here (as user postgres, where this is root). */
-#include "common/base/base_test.h"
-
-#include <arpa/inet.h>
-#include <fcntl.h>
-#include <ftw.h>
-#include <glob.h>
-#include <pwd.h>
-#include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <sys/prctl.h>
-#include <sys/stat.h>
-#include <sys/wait.h>
-#include <unistd.h>
+#include "common/adapt/adapt_pg_server_test.h"
 
 #include "common/adapt/adapt_pg.h"
 #include "common/base/clock.h"
 #include "common/log/log.h"
 
-#define PASSWORD "s3cret-of-the-tests"
 #define WAIT_MS 20000
 #define TIMEOUT_MS 700
-
-/* ── the server ── */
-
-static struct {
-	char folder[64], bin[256];
-	int port;
-	pid_t pid;
-} server;
 
 static struct svc svc;
 static uv_loop_t loop;
@@ -53,126 +31,6 @@ static size_t logged_times(const char *word)
 	for (const char *at = logged; (at = strstr(at, word)) != NULL; at++)
 		count++;
 	return count;
-}
-
-/* initdb and postgres refuse to run as root. */
-static void become_server_user(void)
-{
-	struct passwd *user = getuid() == 0 ? getpwnam("postgres") : NULL;
-
-	if (user && (setgid(user->pw_gid) || setuid(user->pw_uid)))
-		_exit(126);
-	prctl(PR_SET_PDEATHSIG, SIGINT); /* a test that crashes leaves no server behind */
-}
-
-static pid_t spawn(const char *const argv[])
-{
-	char path[512], log_path[128];
-	pid_t pid = fork();
-	int log;
-
-	if (pid)
-		return pid;
-	snprintf(path, sizeof(path), "%s/%s", server.bin, argv[0]);
-	snprintf(log_path, sizeof(log_path), "%s/log", server.folder);
-	become_server_user();
-	log = open(log_path, O_CREAT | O_WRONLY | O_APPEND, 0600);
-	if (log < 0 || chdir(server.folder) || dup2(log, 1) < 0 || dup2(log, 2) < 0)
-		_exit(126);
-	execv(path, (char *const *)argv);
-	_exit(127);
-}
-
-static void start_server(void)
-{
-	char data[80], port[16], sockets[80];
-	const char *const argv[] = { "postgres", "-D", data, "-p", port, "-k", sockets, "-c", "listen_addresses=127.0.0.1",
-				     "-c", "fsync=off", "-c", "max_connections=50", "-c", "shared_buffers=16MB", NULL };
-
-	snprintf(data, sizeof(data), "%s/data", server.folder);
-	snprintf(port, sizeof(port), "%d", server.port);
-	snprintf(sockets, sizeof(sockets), "%s", server.folder);
-	server.pid = spawn(argv);
-	assert_true(server.pid > 0);
-}
-
-static void stop_server(int how) /* SIGINT: at once, telling clients; SIGKILL: without a word */
-{
-	int status;
-
-	if (server.pid <= 0)
-		return;
-	kill(server.pid, how);
-	waitpid(server.pid, &status, 0);
-	server.pid = 0;
-}
-
-static int free_port(void)
-{
-	struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	socklen_t bytes = sizeof(address);
-	int fd = socket(AF_INET, SOCK_STREAM, 0);
-
-	assert_int_equal(bind(fd, (struct sockaddr *)&address, bytes), 0);
-	assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &bytes), 0);
-	close(fd);
-	return ntohs(address.sin_port);
-}
-
-static void find_binaries(void)
-{
-	glob_t found;
-
-	if (glob("/usr/lib/postgresql/*/bin/initdb", 0, NULL, &found) || !found.gl_pathc)
-		fail_msg("there is no PostgreSQL below /usr/lib/postgresql: make deps installs it");
-	snprintf(server.bin, sizeof(server.bin), "%s", found.gl_pathv[found.gl_pathc - 1]);
-	*strrchr(server.bin, '/') = 0;
-	globfree(&found);
-}
-
-static int make_server(void **state)
-{
-	char password_path[80], data[80];
-	const char *const argv[] = { "initdb", "-D", data, "-U", "roomwire", "--pwfile", password_path, "-A", "scram-sha-256", "-E", "UTF8",
-				     "--locale=C", "--no-sync", "--no-instructions", NULL };
-	struct passwd *user = getpwnam("postgres");
-	FILE *file;
-	int status = -1;
-
-	(void)state;
-	find_binaries();
-	strcpy(server.folder, "/tmp/roomwire-pg-XXXXXX");
-	assert_non_null(mkdtemp(server.folder));
-	snprintf(password_path, sizeof(password_path), "%s/password", server.folder);
-	snprintf(data, sizeof(data), "%s/data", server.folder);
-	file = fopen(password_path, "w");
-	assert_non_null(file);
-	fputs(PASSWORD "\n", file);
-	fclose(file);
-	if (getuid() == 0 && user) {
-		assert_int_equal(chown(server.folder, user->pw_uid, user->pw_gid), 0);
-		assert_int_equal(chown(password_path, user->pw_uid, user->pw_gid), 0);
-	}
-	waitpid(spawn(argv), &status, 0);
-	assert_int_equal(status, 0);
-	server.port = free_port();
-	start_server();
-	return 0;
-}
-
-static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *at)
-{
-	(void)st;
-	(void)kind;
-	(void)at;
-	return remove(path);
-}
-
-static int remove_server(void **state)
-{
-	(void)state;
-	stop_server(SIGINT);
-	return nftw(server.folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 }
 
 /* ── the adapter ── */
@@ -208,9 +66,12 @@ static void open_with(const char *password, const char *host, const char *port)
 	char uri[512];
 
 	if (*host == '/')
-		snprintf(uri, sizeof(uri), "postgresql:///postgres?host=%s&port=%s&user=roomwire&password=%s", host, port, password);
+		snprintf(uri, sizeof(uri),
+			 "postgresql:///postgres?host=%s&port=%s&user=roomwire&password=%s", host,
+			 port, password);
 	else
-		snprintf(uri, sizeof(uri), "postgres://roomwire:%s@/postgres?host=%s&port=%s", password, host, port);
+		snprintf(uri, sizeof(uri), "postgres://roomwire:%s@/postgres?host=%s&port=%s",
+			 password, host, port);
 	assert_int_equal(adapt_pg_open(&svc, uri, &pg), 0);
 }
 
@@ -263,7 +124,8 @@ static void on_answer(void *ctx, int err, const struct adapt_pg_result *result, 
 	a->order = ++answered;
 	a->rows = result ? result->rows : -1;
 	if (result && result->rows)
-		assert_int_equal(str_copy(adapt_pg_text(result, 0, 0), a->text, sizeof(a->text)), 0);
+		assert_int_equal(str_copy(adapt_pg_text(result, 0, 0), a->text, sizeof(a->text)),
+				 0);
 	if (message)
 		snprintf(a->message, sizeof(a->message), "%s", message);
 }
@@ -284,7 +146,8 @@ static void expect(const char *sql, const char *param, int err, const char *text
 	assert_int_equal(a.calls, 0);
 	run_until(a.calls);
 	if (a.err != err)
-		fail_msg("%s (%s): got %s, want %s: %s", sql, param ? param : "", err_name(a.err), err_name(err), a.message);
+		fail_msg("%s (%s): got %s, want %s: %s", sql, param ? param : "", err_name(a.err),
+			 err_name(err), a.message);
 	if (text)
 		assert_string_equal(a.text, text);
 }
@@ -303,12 +166,15 @@ static void test_query_when_up_then_rows_and_texts(void **state)
 	expect(SAY, "it's \"quoted\"; DROP TABLE x; --", 0, "it's \"quoted\"; DROP TABLE x; --");
 	expect(SAY, "", 0, "");
 	expect("SELECT NULL", NULL, 0, "");
-	expect("SELECT count(*) FROM pg_prepared_statements WHERE statement = '" SAY "'", NULL, 0, "1");
+	expect("SELECT count(*) FROM pg_prepared_statements WHERE statement = '" SAY "'", NULL, 0,
+	       "1");
 	assert_int_equal(ask("SELECT 1 WHERE $1 = 'no'", "yes", &a), 0);
 	run_until(a.calls);
 	assert_int_equal(a.err, 0);
 	assert_int_equal(a.rows, 0);
-	assert_int_equal(adapt_pg_query(pg, SAY, (struct str[]){ str_make("a\0b", 3) }, 1, on_answer, &a), E_SYNTAX);
+	assert_int_equal(
+		adapt_pg_query(pg, SAY, (struct str[]){ str_make("a\0b", 3) }, 1, on_answer, &a),
+		E_SYNTAX);
 }
 
 static void test_open_when_host_is_a_name_a_list_or_a_socket_then_connected(void **state)
@@ -347,7 +213,8 @@ static void test_query_when_many_then_answered_in_order_through_the_bounds(void 
 		assert_int_equal(answers[i].calls, 1);
 		assert_int_equal(answers[i].err, 0);
 		assert_int_equal(answers[i].order, i + 1);
-		assert_int_equal(atoi(answers[i].text), i);
+		snprintf(param, sizeof(param), "%d", i);
+		assert_string_equal(answers[i].text, param);
 	}
 }
 
@@ -379,8 +246,13 @@ static void test_query_when_sql_is_wrong_then_only_it_fails(void **state)
 	open_it("127.0.0.1");
 	for (int round = 0; round < 2; round++) {
 		answered = 0;
-		for (int i = 0; i < COUNT; i++) /* every third is wrong; every fifth fails over its value */
-			assert_int_equal(ask(i % 3 == 1 ? WRONG : i % 5 == 0 ? "SELECT $1::uuid" : SAY, "x", &answers[i]), 0);
+		for (int i = 0; i < COUNT;
+		     i++) /* every third is wrong; every fifth fails over its value */
+			assert_int_equal(ask(i % 3 == 1   ? WRONG
+					     : i % 5 == 0 ? "SELECT $1::uuid"
+							  : SAY,
+					     "x", &answers[i]),
+					 0);
 		run_until(answered == COUNT);
 		for (int i = 0; i < COUNT; i++)
 			assert_int_equal(answers[i].err, i % 3 == 1 || i % 5 == 0 ? E_FAIL : 0);
@@ -435,7 +307,10 @@ static void test_query_when_past_the_deadline_then_unavailable_and_connected_ane
 	struct answer left = { 0 };
 	do {
 		assert_true(clock_exact_ns() / 1000000 < start_ms + WAIT_MS);
-		assert_int_equal(ask("SELECT count(*) FROM pg_stat_activity WHERE query = '" SLEEP "' AND state = 'active'", NULL, &left), 0);
+		assert_int_equal(ask("SELECT count(*) FROM pg_stat_activity WHERE query = '" SLEEP
+				     "' AND state = 'active'",
+				     NULL, &left),
+				 0);
 		run_until(left.calls);
 	} while (strcmp(left.text, "0") != 0);
 }
@@ -499,21 +374,6 @@ static void test_connection_when_ended_by_the_administrator_then_back(void **sta
 	expect(SAY, "back", 0, "back");
 }
 
-static void signal_server(int number) /* and the processes it has made */
-{
-	char path[64];
-	FILE *children;
-	int pid;
-
-	kill(server.pid, number);
-	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)server.pid, (int)server.pid);
-	children = fopen(path, "r");
-	assert_non_null(children);
-	while (fscanf(children, "%d", &pid) == 1)
-		kill(pid, number);
-	fclose(children);
-}
-
 static void test_server_when_frozen_then_unavailable_in_time_and_back_when_thawed(void **state)
 {
 	uint64_t start_ms;
@@ -557,7 +417,9 @@ static void test_open_when_password_is_wrong_then_reason_without_it(void **state
 
 static void test_open_when_uri_is_wrong_then_config_error_without_a_word(void **state)
 {
-	static const char *const rows[] = { "not-a-uri-" PASSWORD, "postgres://u:" PASSWORD "@h:port:port/db?x=y", "mysql://u:" PASSWORD "@h/db" };
+	static const char *const rows[] = { "not-a-uri-" PASSWORD,
+					    "postgres://u:" PASSWORD "@h:port:port/db?x=y",
+					    "mysql://u:" PASSWORD "@h/db" };
 
 	(void)state;
 	for (size_t i = 0; i < COUNT_OF(rows); i++)
@@ -582,7 +444,8 @@ static void test_close_when_queries_are_pending_then_closed_once_each(void **sta
 	assert_int_equal(b.err, E_CLOSED);
 }
 
-static void close_in_callback(void *ctx, int err, const struct adapt_pg_result *result, const char *message)
+static void close_in_callback(void *ctx, int err, const struct adapt_pg_result *result,
+			      const char *message)
 {
 	(void)result;
 	(void)message;
@@ -598,7 +461,8 @@ static void test_close_when_called_by_a_callback_then_nothing_is_touched_again(v
 	(void)state;
 	open_it("127.0.0.1");
 	for (int i = 0; i < 3; i++)
-		assert_int_equal(adapt_pg_query(pg, SAY, &STR("x"), 1, close_in_callback, &calls), 0);
+		assert_int_equal(adapt_pg_query(pg, SAY, &STR("x"), 1, close_in_callback, &calls),
+				 0);
 	run_until(calls == 3);
 	adapt_pg_close(&pg);
 }

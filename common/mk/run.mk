@@ -19,4 +19,5 @@ run: ## install what is missing, build, and start everything with a demo page; C
 	@exec bin/roomwire up --profile $(RUN_PROFILE) --demo
 
 .PHONY: demo
-demo: $(call locked,clients/demo) ## the demo page's client bundle (npm ci in clients/demo)
+demo: $(DEMO_BUNDLE) ## the demo page's client bundle, beside the page (npm ci in clients/demo)
+	@:

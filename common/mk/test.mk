@@ -20,8 +20,13 @@ unit: $(UNIT_CHOSEN) ## unit tests (UNIT=word: those with it in the path; SAN=ad
 
 locked = $(patsubst %/package-lock.json,%/node_modules/.package-lock.json,$(wildcard $(1)/package-lock.json))
 
+# The demo page's copy of the client: an edge serves the files of one folder and no folders below it
+DEMO_BUNDLE := $(if $(wildcard clients/demo/package-lock.json),clients/demo/socket.io.min.js)
+clients/demo/socket.io.min.js: $(call locked,clients/demo)
+	$(Q)install -m 644 clients/demo/node_modules/socket.io-client/dist/socket.io.min.js $@
+
 .PHONY: scenario
-scenario: $(PROGRAMS) $(call locked,tests) $(call locked,clients/demo) ## scenarios on real parts (TESTS='tests/10_*.test.mjs', BIN=bin/asan-ubsan)
+scenario: $(PROGRAMS) $(call locked,tests) $(DEMO_BUNDLE) ## scenarios on real parts (TESTS='tests/10_*.test.mjs', BIN=bin/asan-ubsan)
 	@ROOMWIRE_BIN='$(BIN)' SCENARIO_JOBS=$(SCENARIO_JOBS) SCENARIO_SECONDS=$(SCENARIO_SECONDS) \
 		common/mk/scenario.sh $(RESULTS)/scenario-$(VARIANT) $(wildcard $(TESTS))
 

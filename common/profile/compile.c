@@ -147,7 +147,7 @@ bool compile_user_path(struct compile *c, const char *key, struct str path)
 	while (json_next(&w, &name, &v) == 0 && n < sizeof(shown) && name.n >= 2)
 		n += (size_t)snprintf(shown + n, sizeof(shown) - n, "%s%.*s", n ? ", " : "",
 				      (int)(name.n - 2), name.p + 1);
-	compile_fail(c, key, "found %.*s of the user, allowed: %s", STR_ARG(path), shown);
+	compile_fail(c, key, "found user.%.*s, allowed: %s", STR_ARG(path), shown);
 	return false;
 }
 

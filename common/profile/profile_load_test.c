@@ -91,7 +91,7 @@ static const struct {
 			       "that could be empty, allowed: fixed text beside it, such as "
 			       "ticket:{ticketId}\n" },
 	{ DO("{ ack: '{\"u\": {user.nam}}' }"), "x.yaml:15: namespaces[0].events[0].do[0].ack: "
-						"found nam of the user, allowed: id, roles\n" },
+						"found user.nam, allowed: id, roles\n" },
 	{ EVENT("        fields: [{ name: n, type: text, optional: true }]\n        do: [{ ack: "
 		"'{n}' }]\n"),
 	  "x.yaml:15: namespaces[0].events[0].do[0].ack: found {n}, which may be absent, allowed: "
@@ -239,7 +239,7 @@ static const struct {
 	  "x.yaml:9: checks[0].rules[0].allow: found false, allowed: true (or deny: CODE)\n" },
 	{ CHECKS("    rules: [{ when: { user: role, any: ['{b}'] }, allow: true }]\n"),
 	  "x.yaml:9: checks[0].rules[0].when.any[0]: found {b}, allowed: {a}, {user.…}\n"
-	  "x.yaml:9: checks[0].rules[0].when.user: found role of the user, allowed: id\n" },
+	  "x.yaml:9: checks[0].rules[0].when.user: found user.role, allowed: id\n" },
 	{ AUTH("{ token: none }") "checks: [{ name: c, rules: [{ when: { user: role, any: [x] }, "
 				  "allow: true }] }]\n",
 	  "x.yaml:6: checks[0].rules[0].when.user: found role, allowed: nothing, as auth.token is "

@@ -8,7 +8,8 @@
 #define WIRE_LIST_MAX_BYTES (16u * WIRE_MAX_ITEM_BYTES)
 #define ESCAPED_FACTOR 6u /* \u0000 */
 
-static void on_question(void *ctx, const struct bus_question *q, enum wire_id id, const union wire_any *any)
+static void on_question(void *ctx, const struct bus_question *q, enum wire_id id,
+			const union wire_any *any)
 {
 	struct auth *auth = ctx;
 
@@ -27,7 +28,8 @@ static int open_tokens(struct auth *auth)
 	int err;
 
 	if (strcmp(conf->auth_mode, "local") != 0) {
-		log_error("auth", "AUTH_MODE=keycloak is not part of this version; set AUTH_MODE=local and JWT_SECRET");
+		log_error("auth", "AUTH_MODE=keycloak is not part of this version; set "
+				  "AUTH_MODE=local and JWT_SECRET");
 		return E_CONFIG;
 	}
 	if (!auth->svc->profile->token_required)
@@ -35,7 +37,8 @@ static int open_tokens(struct auth *auth)
 	err = adapt_jwt_open(&spec, &auth->jwt);
 	if (err)
 		log_error("auth",
-			  "JWT_SECRET is not set, so no token can be judged; set JWT_SECRET (or JWT_DEV) to the secret "
+			  "JWT_SECRET is not set, so no token can be judged; set JWT_SECRET (or "
+			  "JWT_DEV) to the secret "
 			  "your backend signs its tokens with",
 			  KV_Z("profile", auth->svc->profile->name));
 	return err;
@@ -56,13 +59,16 @@ static int open_database(struct auth *auth)
 
 	if (!*conf->database_url) {
 		if (needs_database(auth->svc->profile))
-			log_info("auth", "permissions come from the profile's embedded rules, as DATABASE_URL is not set",
+			log_info("auth",
+				 "permissions come from the profile's embedded rules, as "
+				 "DATABASE_URL is not set",
 				 KV_Z("profile", auth->svc->profile->name));
 		return 0;
 	}
 	err = adapt_pg_open(auth->svc, conf->database_url, &auth->pg);
 	if (err)
-		log_error("auth", "DATABASE_URL: found ***, allowed: postgres://USER:PASSWORD@HOST:PORT/DATABASE");
+		log_error("auth", "DATABASE_URL: found ***, allowed: "
+				  "postgres://USER:PASSWORD@HOST:PORT/DATABASE");
 	return err;
 }
 
@@ -73,8 +79,8 @@ int auth_start(struct svc *svc, void *self)
 	int err;
 
 	auth->svc = svc;
-	auth_cache_init(&auth->cache, (size_t)conf->auth_cache_entries, (uint64_t)conf->auth_cache_allow_ms,
-			(uint64_t)conf->auth_cache_deny_ms);
+	auth_cache_init(&auth->cache, (size_t)conf->auth_cache_entries,
+			(uint64_t)conf->auth_cache_allow_ms, (uint64_t)conf->auth_cache_deny_ms);
 	map_init(&auth->asks, auth_ask_key);
 	slab_init(&auth->waiters, AUTH_WAITER_BYTES, (size_t)conf->auth_max_waiting);
 	buf_init(&auth->key, WIRE_USER_MAX_BYTES + WIRE_LIST_MAX_BYTES + 1024);
@@ -85,7 +91,8 @@ int auth_start(struct svc *svc, void *self)
 		return err;
 	err = bus_answerer_open(svc, conf->auth_bind, on_question, auth, &auth->answerer);
 	if (err)
-		log_error("auth", "AUTH_BIND cannot be listened on", KV_Z("endpoint", conf->auth_bind), KV_ERR(err));
+		log_error("auth", "AUTH_BIND cannot be listened on",
+			  KV_Z("endpoint", conf->auth_bind), KV_ERR(err));
 	return err;
 }
 
@@ -121,8 +128,11 @@ void auth_dump(struct svc *svc, void *self, struct buf *out)
 	char reason[SVC_REASON_BYTES] = "";
 
 	(void)svc;
-	buf_addf(out, "auth: %zu answers remembered (%zu bytes), %zu questions of %zu askers wait for the database\n",
-		 auth_cache_count(&auth->cache), auth->cache.bytes, map_count(&auth->asks), auth->waiters.live);
+	buf_addf(out,
+		 "auth: %zu answers remembered (%zu bytes), %zu questions of %zu askers wait for "
+		 "the database\n",
+		 auth_cache_count(&auth->cache), auth->cache.bytes, map_count(&auth->asks),
+		 auth->waiters.live);
 	if (!auth->pg)
 		buf_addz(out, "database: none\n");
 	else if (adapt_pg_up(auth->pg, reason))

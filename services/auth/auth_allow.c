@@ -105,8 +105,9 @@ static int fill_env(struct auth *auth, struct str key, struct tmpl_env *env)
 		return auth->quoted.failed;
 	starts[env->field_count] = auth->quoted.n;
 	for (uint32_t i = 0; i < env->field_count; i++)
-		env->fields[i] = (struct json_value){ JSON_STRING,
-						      str_make(auth->quoted.p + starts[i], starts[i + 1] - starts[i]) };
+		env->fields[i] = (struct json_value){
+			JSON_STRING, str_make(auth->quoted.p + starts[i], starts[i + 1] - starts[i])
+		};
 	return 0;
 }
 
@@ -146,7 +147,8 @@ static int ask_join(struct ask *ask, const struct bus_question *q)
 }
 
 /* Rendered one behind the other into auth->text. */
-static int render_params(struct auth *auth, const struct check_rule *rule, const struct tmpl_env *env, struct str params[MAX_PARAMS])
+static int render_params(struct auth *auth, const struct check_rule *rule,
+			 const struct tmpl_env *env, struct str params[MAX_PARAMS])
 {
 	size_t starts[MAX_PARAMS + 1];
 	int err = rule->param_count > MAX_PARAMS ? E_RANGE : 0;
@@ -158,14 +160,16 @@ static int render_params(struct auth *auth, const struct check_rule *rule, const
 		starts[i + 1] = auth->text.n;
 	}
 	for (uint32_t i = 0; i < rule->param_count && !err; i++)
-		params[i] = str_make(auth->text.p ? auth->text.p + starts[i] : NULL, starts[i + 1] - starts[i]);
+		params[i] = str_make(auth->text.p ? auth->text.p + starts[i] : NULL,
+				     starts[i + 1] - starts[i]);
 	return err;
 }
 
 static void on_rows(void *ctx, int err, const struct adapt_pg_result *result, const char *message);
 
 /* Sends the rule's query. AUTH_DECIDED: there is none, the answer is known. */
-static enum auth_outcome ask_query(struct ask *ask, const struct tmpl_env *env, struct auth_answer *answer)
+static enum auth_outcome ask_query(struct ask *ask, const struct tmpl_env *env,
+				   struct auth_answer *answer)
 {
 	const struct check_rule *rule = &ask->check->rules[ask->rule];
 	struct auth *auth = ask->auth;
@@ -173,20 +177,24 @@ static enum auth_outcome ask_query(struct ask *ask, const struct tmpl_env *env, 
 	int err = render_params(auth, rule, env, params);
 
 	if (!err)
-		err = adapt_pg_query(auth->pg, rule->sql, params, (int)rule->param_count, on_rows, ask);
+		err = adapt_pg_query(auth->pg, rule->sql, params, (int)rule->param_count, on_rows,
+				     ask);
 	if (!err)
 		return AUTH_ASK;
 	/* Something the SQL needs is absent, or is no text: nothing in the database can be meant. */
-	*answer = err == E_NOTFOUND || err == E_TYPE || err == E_SYNTAX ? AUTH_FORBIDDEN : AUTH_UNAVAILABLE;
+	*answer = err == E_NOTFOUND || err == E_TYPE || err == E_SYNTAX ? AUTH_FORBIDDEN
+									: AUTH_UNAVAILABLE;
 	return AUTH_DECIDED;
 }
 
 /* From rule ask->rule on. */
-static enum auth_outcome ask_go_on(struct ask *ask, const struct tmpl_env *env, struct auth_answer *answer)
+static enum auth_outcome ask_go_on(struct ask *ask, const struct tmpl_env *env,
+				   struct auth_answer *answer)
 {
 	const struct profile_check *check = ask->check;
 
-	if (auth_rules_walk(check->rules, check->rule_count, &ask->rule, env, &ask->auth->text, answer) == AUTH_DECIDED)
+	if (auth_rules_walk(check->rules, check->rule_count, &ask->rule, env, &ask->auth->text,
+			    answer) == AUTH_DECIDED)
 		return AUTH_DECIDED;
 	return ask_query(ask, env, answer);
 }
@@ -202,7 +210,8 @@ static void on_rows(void *ctx, int err, const struct adapt_pg_result *result, co
 		ask_free(ask); /* the process ends: the asker asks another */
 		return;
 	}
-	if (!err && auth_rules_rows(&ask->check->rules[ask->rule], result->rows, &answer) == AUTH_ASK) {
+	if (!err &&
+	    auth_rules_rows(&ask->check->rules[ask->rule], result->rows, &answer) == AUTH_ASK) {
 		ask->rule++;
 		err = fill_env(ask->auth, auth_ask_key(ask), &env);
 		if (err)
@@ -236,14 +245,15 @@ static struct ask *ask_new(struct auth *auth, const struct profile_check *check,
 /* ── a question comes in ── */
 
 /* With a database, for checks that may need it. */
-static void answer_by_database(struct auth *auth, const struct bus_question *q, const struct profile_check *check,
-			       const struct tmpl_env *env)
+static void answer_by_database(struct auth *auth, const struct bus_question *q,
+			       const struct profile_check *check, const struct tmpl_env *env)
 {
 	struct auth_answer answer;
 	uint32_t rule = 0;
 	struct ask *ask;
 
-	if (auth_rules_walk(check->rules, check->rule_count, &rule, env, &auth->text, &answer) == AUTH_DECIDED) {
+	if (auth_rules_walk(check->rules, check->rule_count, &rule, env, &auth->text, &answer) ==
+	    AUTH_DECIDED) {
 		reply(auth, q, &answer);
 		return;
 	}
@@ -285,20 +295,23 @@ void auth_on_allow(struct auth *auth, const struct bus_question *q, const struct
 	uint32_t rule = 0;
 
 	if (!check || check->arg_count != m->args.count || make_key(auth, m)) {
-		log_warn("auth", "a check is asked for that the profile here does not have like this", KV_STR("check", m->check),
-			 KV_U("args", m->args.count));
+		log_warn("auth",
+			 "a check is asked for that the profile here does not have like this",
+			 KV_STR("check", m->check), KV_U("args", m->args.count));
 		reply(auth, q, &AUTH_UNAVAILABLE);
 		return;
 	}
 	if (auth->pg && check->needs_database && is_answered(auth, q))
 		return;
 	if (fill_env(auth, buf_str(&auth->key), &env)) {
-		log_warn("auth", "a check is asked for with a user that is no JSON object", KV_STR("check", m->check));
+		log_warn("auth", "a check is asked for with a user that is no JSON object",
+			 KV_STR("check", m->check));
 		reply(auth, q, &AUTH_UNAVAILABLE);
 	} else if (auth->pg && check->needs_database) {
 		answer_by_database(auth, q, check, &env);
 	} else {
-		(void)auth_rules_walk(check->embedded, check->embedded_count, &rule, &env, &auth->text, &answer);
+		(void)auth_rules_walk(check->embedded, check->embedded_count, &rule, &env,
+				      &auth->text, &answer);
 		reply(auth, q, &answer);
 	}
 }

@@ -27,7 +27,9 @@ static size_t entry_bytes(const struct entry *e)
 
 void auth_cache_init(struct auth_cache *c, size_t max_count, uint64_t allow_ms, uint64_t deny_ms)
 {
-	*c = (struct auth_cache){ .max_count = max_count, .allow_ms = allow_ms, .deny_ms = deny_ms };
+	*c = (struct auth_cache){ .max_count = max_count,
+				  .allow_ms = allow_ms,
+				  .deny_ms = deny_ms };
 	map_init(&c->entries, entry_key);
 	list_init(&c->used);
 }
@@ -67,7 +69,8 @@ const struct auth_answer *auth_cache_get(struct auth_cache *c, struct str key)
 
 static void make_room(struct auth_cache *c, size_t bytes)
 {
-	while (map_count(&c->entries) >= c->max_count || c->bytes + bytes > c->max_count * AUTH_CACHE_ENTRY_BYTES) {
+	while (map_count(&c->entries) >= c->max_count ||
+	       c->bytes + bytes > c->max_count * AUTH_CACHE_ENTRY_BYTES) {
 		struct list *oldest = c->used.prev;
 
 		if (oldest == &c->used)
@@ -84,7 +87,8 @@ void auth_cache_put(struct auth_cache *c, struct str key, const struct auth_answ
 
 	if (e)
 		forget(c, e);
-	if (!keep_ms || key.n > AUTH_CACHE_KEY_MAX_BYTES || bytes > c->max_count * AUTH_CACHE_ENTRY_BYTES)
+	if (!keep_ms || key.n > AUTH_CACHE_KEY_MAX_BYTES ||
+	    bytes > c->max_count * AUTH_CACHE_ENTRY_BYTES)
 		return;
 	make_room(c, bytes);
 	e = mem_try(bytes);

@@ -12,7 +12,7 @@
 #include "common/base/list.h"
 #include "common/base/map.h"
 
-#define AUTH_CACHE_ENTRY_BYTES 1024  /* the bound in bytes is that many for each entry allowed */
+#define AUTH_CACHE_ENTRY_BYTES 1024   /* the bound in bytes is that many for each entry allowed */
 #define AUTH_CACHE_KEY_MAX_BYTES 8192 /* longer questions are not remembered */
 
 /* An answer to ALLOW. Texts are literals or the profile's: they live as long as the process. */

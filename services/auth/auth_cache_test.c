@@ -59,7 +59,8 @@ static void test_get_when_put_then_the_answer_until_its_time_is_over(void **stat
 	assert_null(auth_cache_get(&cache, STR("b")));
 	assert_int_equal(auth_cache_count(&cache), 1);
 	clock_fake(1000 + ALLOW_MS - 1, 1);
-	assert_non_null(auth_cache_get(&cache, STR("a"))); /* being asked for does not make it live longer */
+	assert_non_null(auth_cache_get(
+		&cache, STR("a"))); /* being asked for does not make it live longer */
 	clock_fake(1000 + ALLOW_MS, 1);
 	assert_null(auth_cache_get(&cache, STR("a")));
 	assert_int_equal(auth_cache_count(&cache), 0);
@@ -98,11 +99,12 @@ static void test_put_when_keys_are_long_then_bounded_in_bytes(void **state)
 	auth_cache_put(&cache, str_make(text, sizeof(text)), &yes);
 	assert_int_equal(auth_cache_count(&cache), 0);
 	auth_cache_put(&cache, STR("small"), &yes);
-	auth_cache_put(&cache, str_make(text, 3900), &yes); /* fits, alone */
+	auth_cache_put(&cache, str_make(text, 4000), &yes); /* fits, alone */
 	assert_int_equal(auth_cache_count(&cache), 1);
-	assert_non_null(auth_cache_get(&cache, str_make(text, 3900)));
+	assert_non_null(auth_cache_get(&cache, str_make(text, 4000)));
 	assert_null(auth_cache_get(&cache, STR("small")));
-	auth_cache_put(&cache, str_make(text, 4096), &yes); /* past what four entries may have together */
+	auth_cache_put(&cache, str_make(text, 4096),
+		       &yes); /* past what four entries may have together */
 	assert_int_equal(auth_cache_count(&cache), 1);
 	assert_true(cache.bytes <= 4 * AUTH_CACHE_ENTRY_BYTES);
 }
@@ -168,7 +170,8 @@ static void test_all_when_used_at_random_then_as_the_model(void **state)
 		model[i].until_ms = 0;
 		for (unsigned k = 0; k < KEYS; k++) {
 			live += model[k].until_ms != 0;
-			if (model[k].until_ms && (oldest == KEYS || model[k].used < model[oldest].used))
+			if (model[k].until_ms &&
+			    (oldest == KEYS || model[k].used < model[oldest].used))
 				oldest = k;
 		}
 		if (live == MAX)

@@ -2,7 +2,8 @@
 #include "services/auth/auth_rules.h"
 
 const struct auth_answer AUTH_FORBIDDEN = { { "FORBIDDEN", 9 }, { "not allowed", 11 } };
-const struct auth_answer AUTH_UNAVAILABLE = { { "UNAVAILABLE", 11 }, { "permission cannot be checked now", 32 } };
+const struct auth_answer AUTH_UNAVAILABLE = { { "UNAVAILABLE", 11 },
+					      { "permission cannot be checked now", 32 } };
 
 static const struct auth_answer allowed = { { NULL, 0 }, { NULL, 0 } };
 
@@ -22,7 +23,8 @@ static bool holds(struct json_value v, struct str wanted)
 }
 
 /* 1: yes, 0: no, negative: E_NOMEM, E_TOOBIG. A text that cannot be rendered (something in it is absent) is nobody's. */
-static int when_holds(const struct check_rule *rule, const struct tmpl_env *env, struct buf *scratch)
+static int when_holds(const struct check_rule *rule, const struct tmpl_env *env,
+		      struct buf *scratch)
 {
 	struct json_value v;
 
@@ -45,11 +47,13 @@ static int when_holds(const struct check_rule *rule, const struct tmpl_env *env,
 
 static struct auth_answer refusal(const struct check_rule *rule)
 {
-	return rule->code ? (struct auth_answer){ str_of(rule->code), str_of(rule->message) } : AUTH_FORBIDDEN;
+	return rule->code ? (struct auth_answer){ str_of(rule->code), str_of(rule->message) }
+			  : AUTH_FORBIDDEN;
 }
 
-enum auth_outcome auth_rules_walk(const struct check_rule *rules, uint32_t count, uint32_t *at, const struct tmpl_env *env,
-				  struct buf *scratch, struct auth_answer *answer)
+enum auth_outcome auth_rules_walk(const struct check_rule *rules, uint32_t count, uint32_t *at,
+				  const struct tmpl_env *env, struct buf *scratch,
+				  struct auth_answer *answer)
 {
 	for (; *at < count; ++*at) {
 		const struct check_rule *rule = &rules[*at];
@@ -59,14 +63,17 @@ enum auth_outcome auth_rules_walk(const struct check_rule *rules, uint32_t count
 			continue;
 		if (fits > 0 && rule->verdict == RULE_SQL)
 			return AUTH_ASK;
-		*answer = fits < 0 ? AUTH_UNAVAILABLE : rule->verdict == RULE_ALLOW ? allowed : refusal(rule);
+		*answer = fits < 0                      ? AUTH_UNAVAILABLE
+			  : rule->verdict == RULE_ALLOW ? allowed
+							: refusal(rule);
 		return AUTH_DECIDED;
 	}
 	*answer = AUTH_FORBIDDEN;
 	return AUTH_DECIDED;
 }
 
-enum auth_outcome auth_rules_rows(const struct check_rule *rule, int rows, struct auth_answer *answer)
+enum auth_outcome auth_rules_rows(const struct check_rule *rule, int rows,
+				  struct auth_answer *answer)
 {
 	if (rows > 0)
 		*answer = allowed;

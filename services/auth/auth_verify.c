@@ -70,7 +70,8 @@ void auth_on_verify(struct auth *auth, const struct bus_question *q, const struc
 	buf_reset(&auth->user);
 	err = tmpl_render(&auth->svc->profile->user, &env, &auth->user);
 	if (err) {
-		refuse(auth, q, err == E_NOMEM ? E_NOMEM : E_DENIED, "the profile's user cannot be made of the claims");
+		refuse(auth, q, err == E_NOMEM ? E_NOMEM : E_DENIED,
+		       "the profile's user cannot be made of the claims");
 		return;
 	}
 	metrics_inc(METRIC_TOKENS_OK);

@@ -42,6 +42,8 @@ static enum op_next act_join(struct op *op, const struct action *action)
 	if (!err)
 		err = room_join(op->sock, key, &room);
 	buf_reset(&edge->scratch);
+	if (err == E_NOTFOUND && op->kind == OP_CONNECT)
+		return OP_GO_ON; /* the user has no such thing: "team:{user.teamId}" of somebody without a team */
 	if (err == E_AGAIN) {
 		op->room = room;
 		list_append(&room->waiters, &op->waiting);

@@ -3,16 +3,11 @@
  * WebSocket transport: the handshake's checks, the upgrade of a polling session, and writing what is due in one system call.
  * Source: RFC 6455 section 4.2; Engine.IO protocol 4, "WebSocket" and "Upgrade".
  */
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "common/base/clock.h"
 #include "common/base/mem.h"
 #include "services/edge/front.h"
-
-#define TOO_EARLY \
-	"HTTP/1.1 400 Bad Request\r\nContent-Type: application/json\r\nContent-Length: 34\r\nConnection: close\r\n\r\n" \
-	"{\"code\":3,\"message\":\"Bad request\"}"
 
 static void on_upgrade_timeout(struct wheel_timer *timer)
 {
@@ -58,14 +53,12 @@ static struct ws_link *take_socket(struct edge *edge, struct http_exchange *x, s
 	link->session = s;
 	wheel_timer_init(&link->timer, on_upgrade_timeout);
 	fd = http_take_socket(x, &head);
-	if (fd >= 0 && (head.failed || behind_header(buf_str(&head)).n > 0)) {
-		/* A client that does not wait for the answer: what it sent would have to be taken for frames. */
-		if (send(fd, TOO_EARLY, sizeof(TOO_EARLY) - 1, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
-			metrics_inc(METRIC_HTTP_BAD);
+	if (fd >= 0 && head.failed) {
 		close(fd);
 		fd = -1;
 	}
-	if (fd < 0 || ws_adopt(edge->ws, fd, str_make(key_copy, sizeof(key_copy)), link, &link->conn)) {
+	if (fd < 0 ||
+	    ws_adopt(edge->ws, fd, str_make(key_copy, sizeof(key_copy)), behind_header(buf_str(&head)), link, &link->conn)) {
 		mem_free(link);
 		link = NULL;
 	}
@@ -125,8 +118,10 @@ void ws_on_request(struct edge *edge, struct session *s, struct http_exchange *x
 
 	if (!cors_allows_websocket(edge, x))
 		front_refuse(edge, x, FRONT_FORBIDDEN);
-	else if (!is_websocket(x, &key) || (s && (s->ws || s->probe)))
+	else if (!is_websocket(x, &key))
 		front_refuse(edge, x, FRONT_BAD_REQUEST);
+	else if (s && (s->ws || s->probe))
+		take_socket(edge, x, NULL, key); /* one too many: accepted and closed (on_open), as clients expect it */
 	else if (s)
 		begin_upgrade(edge, s, x, key);
 	else
@@ -137,7 +132,9 @@ static void on_open(void *user)
 {
 	struct ws_link *link = user;
 
-	if (link->session && !link->probing)
+	if (!link->session)
+		ws_close(link->conn, 1000, NULL);
+	else if (!link->probing)
 		session_flush(link->session);
 }
 

@@ -43,8 +43,7 @@ static void on_published(void *ctx, int err, struct str code, bool duplicate)
 	} else if (err == E_DENIED) {
 		list_append(&ingest->waiting, &d->node);
 	} else { /* shutting down: not acknowledged, it comes again */
-		blob_unref(&d->held);
-		mem_free(d);
+		adapt_amqp_drop(d);
 		settle(ingest);
 	}
 }
@@ -143,12 +142,8 @@ void source_amqp_close(struct ingest *ingest)
 	if (!ingest->amqp_keys)
 		return;
 	svc_turn_remove(&ingest->turn);
-	while ((node = list_pop(&ingest->waiting)) != NULL) {
-		struct amqp_delivery *d = CONTAINER_OF(node, struct amqp_delivery, node);
-
-		blob_unref(&d->held);
-		mem_free(d);
-	}
+	while ((node = list_pop(&ingest->waiting)) != NULL)
+		adapt_amqp_drop(CONTAINER_OF(node, struct amqp_delivery, node));
 	for (const char **key = ingest->amqp_keys; *key; key++)
 		free((void *)(uintptr_t)*key);
 	mem_free(ingest->amqp_keys);

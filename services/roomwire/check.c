@@ -17,7 +17,7 @@ static bool begins_a_profile(const char *line)
 	return false;
 }
 
-static int is_profile(const char *path, bool *yes)
+static int is_profile(const char *path, bool *yes, bool *empty)
 {
 	char line[4096];
 	FILE *f = fopen(path, "r");
@@ -25,8 +25,11 @@ static int is_profile(const char *path, bool *yes)
 	if (!f)
 		return E_NOTFOUND;
 	*yes = false;
-	while (fgets(line, sizeof(line), f))
+	*empty = true;
+	while (fgets(line, sizeof(line), f)) {
+		*empty = *empty && line[strspn(line, " \t\r\n")] == '\0';
 		*yes = *yes || begins_a_profile(line);
+	}
 	fclose(f);
 	return 0;
 }
@@ -70,15 +73,19 @@ static int check_profile(const char *path, struct buf *errors)
 int check_run(int argc, char **argv)
 {
 	struct buf errors = BUF_INIT(1u << 20);
-	bool profile;
+	bool profile, empty;
 	int err;
 
 	if (argc != 2 || argv[1][0] == '-') {
 		args_wrong("check", argc > 1 ? argv[1] : NULL, "the path of one .yaml file");
 		return EXIT_CONFIG;
 	}
-	if (is_profile(argv[1], &profile)) {
+	if (is_profile(argv[1], &profile, &empty)) {
 		fprintf(stderr, "%s: cannot be read: name an existing file\n", argv[1]);
+		return EXIT_CONFIG;
+	}
+	if (empty) {
+		fprintf(stderr, "%s:1: found nothing, allowed: a profile or options (docs/profiles.md, docs/config.md)\n", argv[1]);
 		return EXIT_CONFIG;
 	}
 	err = profile ? check_profile(argv[1], &errors) : check_options(argv[1], &errors);

@@ -107,11 +107,12 @@ static void watch(const struct server *s, struct conn *c, int how, bool writable
 
 static void leave(struct server *s, struct conn *c)
 {
-	if (c->room == NO_ROOM)
+	struct room *r = c->room == NO_ROOM ? NULL : &s->rooms[c->room];
+	if (!r || !r->members)
 		return;
-	struct room *r = &s->rooms[c->room];
-	r->members[c->place] = r->members[--r->count];
-	r->members[c->place]->place = c->place;
+	struct conn *last = r->members[--r->count];
+	r->members[c->place] = last;
+	last->place = c->place;
 	for (uint32_t i = 0; i < r->piece_count; i++) {
 		if (r->pieces[i].sender == c)
 			r->pieces[i].sender = NULL;
@@ -226,7 +227,7 @@ static int join(struct server *s, struct conn *c, const char *text)
 	struct room *r = &s->rooms[room];
 	if (r->count == r->space) {
 		r->space = 2 * r->space + 16;
-		r->members = grow(r->members, r->space * sizeof(*r->members));
+		r->members = grow(r->members, r->space * sizeof(void *));
 	}
 	c->room = (uint32_t)room;
 	c->place = r->count;
@@ -397,7 +398,7 @@ static void open_server(struct server *s)
 	limit.rlim_cur = limit.rlim_max < 4000000 ? limit.rlim_max : 4000000;
 	setrlimit(RLIMIT_NOFILE, &limit);
 	s->conns_max = (uint32_t)limit.rlim_cur;
-	s->conns = zeroed(s->conns_max, sizeof(*s->conns));
+	s->conns = zeroed(s->conns_max, sizeof(void *));
 	s->rooms = zeroed(ROOMS_MAX, sizeof(*s->rooms));
 	s->dirty = zeroed(ROOMS_MAX, sizeof(*s->dirty));
 	s->rx = zeroed(1, RX_BYTES + 1);

@@ -41,7 +41,7 @@ function readOptions() {
 		throw new UsageError(error.message);
 	}
 	const o = { ...values, pin: !values['no-pin'] };
-	const defaults = { ...numbers, reps: o.long ? 5 : 3, seconds: o.long ? 10 : 2.5 };
+	const defaults = { ...numbers, reps: o.long ? 5 : 3, seconds: o.long ? 10 : 2 };
 	for (const [name, value] of Object.entries(defaults)) {
 		o[name] = values[name] === undefined ? value : Number(values[name]);
 		if (!(o[name] > 0))
@@ -126,12 +126,12 @@ async function measure(o, row, scenario) {
 	}
 }
 
-async function measureAll(o, servers, scenarios) {
+async function measureAll(o, all, servers, scenarios) {
 	const runs = [], wrongs = [];
 	for (let rep = 1; rep <= o.reps; rep++) {
 		for (const [scenario, row] of Object.entries(scenarios)) {
 			for (const server of Object.keys(servers)) {
-				const { result, wrong } = await measure(o, servers[server], row);
+				const { result, wrong } = await measure(o, all[row.instead?.[server] ?? server], row);
 				const first = row.rows.map(({ what, digits, of }) => result && `${what}: ${of(result).toFixed(digits)}`).slice(0, 3);
 				const busy = result?.generator.cores > 0.9 && !row.args.hold && row.args.duration ? ' (the generator was the limit)' : '';
 				say(`${rep}/${o.reps} ${scenario.padEnd(8)} ${server.padEnd(14)} ${result ? first.join('; ') : 'no result'}${busy}`);
@@ -181,7 +181,7 @@ function notes(o, about) {
 async function main() {
 	const o = readOptions();
 	const all = serverTable(o);
-	const servers = chosen(all, o.servers, 'servers', o.long ? undefined : ['roomwire', 'node', 'raw']);
+	const servers = chosen(all, o.servers, 'servers', o.long ? ['roomwire', 'node', 'node-recovery', 'raw'] : ['roomwire', 'node', 'raw']);
 	const scenarios = chosen(scenarioTable(o), o.scenarios, 'scenarios');
 	const about = machine(o);
 	checkNeeds(o, servers);
@@ -195,7 +195,7 @@ async function main() {
 	endWithUs();
 
 	const started = Date.now();
-	const { runs, wrongs } = await measureAll(o, servers, scenarios);
+	const { runs, wrongs } = await measureAll(o, all, servers, scenarios);
 	rmSync(o.tokens, { force: true });
 	const rows = medians(runs, scenarios);
 	const text = markdown(rows, servers, scenarios);

@@ -22,11 +22,12 @@ const COALESCED = {
 };
 
 /*
+ * instead: which row of the server table is started where another one is named.
  * o: options of run.mjs. A paced load is the same for every server, and low enough for the slowest on one core;
  * `full speed` is a closed loop, so each server shows what it can do.
  */
 export function scenarioTable(o) {
-	const load = { payload: o.payload, duration: o.seconds, warmup: 0.5 };
+	const load = { payload: o.payload, duration: o.seconds, warmup: o.long ? 1 : 0.4, settle: 0.2 };
 	return {
 		connect: {
 			title: `${o.idle.toLocaleString('en')} connections, idle`,
@@ -62,15 +63,23 @@ export function scenarioTable(o) {
 			rows: [CPU, ...LATENCY],
 		},
 		full: {
-			title: `1 room of ${o.members.toLocaleString('en')}, full speed`,
+			title: `1 room of ${o.members.toLocaleString('en')}, full speed (the bare loop joins frames)`,
 			args: { ...load, clients: o.members, rooms: 1, senders: Math.min(10, o.members), window: 4 },
-			rows: [THROUGHPUT, CPU, COALESCED],
+			rows: [THROUGHPUT, CPU, LATENCY[1], COALESCED],
+			instead: { raw: 'raw-coalesced' },
 		},
 		...(o.long ? {
+			busy: {
+				title: '1,000 clients in 100 rooms, full speed (the bare loop joins frames)',
+				args: { ...load, clients: 1000, rooms: 100, senders: 1000, window: 1 },
+				rows: [THROUGHPUT, CPU, LATENCY[1], COALESCED],
+				instead: { raw: 'raw-coalesced' },
+			},
 			burst: {
-				title: `1 room of ${o.members.toLocaleString('en')}, ${o.rate} messages/s in bursts of 8`,
+				title: `1 room of ${o.members.toLocaleString('en')}, ${o.rate} messages/s in bursts of 8 (the bare loop joins frames)`,
 				args: { ...load, clients: o.members, rooms: 1, senders: Math.min(10, o.members), rate: o.rate, burst: 8 },
 				rows: [CPU, COALESCED],
+				instead: { raw: 'raw-coalesced' },
 			},
 			large: {
 				title: `1 room of ${o.members.toLocaleString('en')}, 4 KB messages, ${Math.ceil(o.rate / 5)} messages/s`,

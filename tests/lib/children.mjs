@@ -11,6 +11,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { waitFor } from './wait.mjs';
 
+const PIPES_MS = 2000; /* what an ended child has written is read by then */
+
 const children = new Set();
 let scratchRoot = null;
 
@@ -72,6 +74,8 @@ export function startChild(command, args, { env, cwd, user, deathSignal = 'TERM'
 	child.exited = new Promise((resolve) => {
 		child.once('error', (error) => resolve({ code: null, signal: null, error }));
 		child.once('close', (code, name) => resolve({ code, signal: name }));
+		/* a grandchild that holds the pipes open must not hold up the tests */
+		child.once('exit', (code, name) => setTimeout(resolve, PIPES_MS, { code, signal: name }).unref());
 	});
 	child.exited.then(() => children.delete(child));
 	for (const [stream, take] of [[child.stdout, onOutput], [child.stderr, onError ?? onOutput]]) {
@@ -124,10 +128,16 @@ function killTree(pid) {
 export function scratch(name) {
 	if (!scratchRoot) {
 		const inRun = process.env.ROOMWIRE_TEST_DIR; /* short names below it: socket paths are limited */
-		scratchRoot = mkdtempSync(inRun ? join(inRun, 'f-') : join(tmpdir(), 'roomwire-test-'));
-		chmodSync(scratchRoot, 0o711); /* servers run as users of their own pass through it */
+		scratchRoot = folderForAll(inRun ? join(inRun, 'f-') : join(tmpdir(), 'roomwire-test-'));
 	}
-	return mkdtempSync(join(scratchRoot, `${name}-`));
+	return folderForAll(join(scratchRoot, `${name}-`));
+}
+
+/* Servers that run as users of their own pass through it. */
+function folderForAll(prefix) {
+	const folder = mkdtempSync(prefix);
+	chmodSync(folder, 0o711);
+	return folder;
 }
 
 /* As many ports as asked for that nobody listened on a moment ago. */

@@ -73,6 +73,7 @@ export class Raw {
 		this.inbox = new Inbox('raw WebSocket');
 		this.closed = new Promise((resolve) => {
 			this.socket.on('close', (code, reason) => resolve({ code, reason: reason.toString() }));
+			this.socket.once('unexpected-response', () => resolve({ code: 1006, reason: 'handshake refused' }));
 		});
 		this.opened = new Promise((resolve, reject) => {
 			this.socket.once('open', resolve);
@@ -163,7 +164,8 @@ export function tcp(url) {
 			socket.on('close', resolve);
 			socket.on('end', resolve);
 		}),
-		close: () => { open.delete(connection); socket.destroy(); },
+		/* by reset: ten thousand closed connections must not use up the ports of this machine */
+		close: () => { open.delete(connection); socket.resetAndDestroy(); },
 	};
 	socket.setNoDelay(true);
 	socket.on('error', () => {});
