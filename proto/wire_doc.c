@@ -71,8 +71,7 @@ static void protocol_page(struct buf *out)
 		"as uint64. `number` counts from 1 in each direction; 0: not "
 		"counted. `ack`: everything up to this number has been received.\n"
 		"- **Envelope**, questions (edge to auth): msgpack `[request id, milliseconds "
-		"left]`; the answer repeats the id. PING, PONG and RESYNC: "
-		"`[0, epoch of the process]`.\n"
+		"left]`; the answer repeats the id. PING and PONG: `[0, epoch of the process]`.\n"
 		"- **Body**: msgpack array `[number of the message, field, field, …]` in the order "
 		"below, at most %u bytes. U64: unsigned integer. STR: bin (str "
 		"is read, too). BOOL: true or false. LIST: array of STR of at most %u bytes each.\n"
@@ -80,8 +79,16 @@ static void protocol_page(struct buf *out)
 		"their bounds allow that; further ones, of any "
 		"msgpack type nested up to %d deep, are skipped. A message of an unknown number is "
 		"counted and dropped.\n"
-		"- An empty frame instead of envelope and body is what ZeroMQ sends for each new "
-		"connection (ZMQ_PROBE_ROUTER); it is answered by RESYNC.\n\n"
+		"- **Life of a link**: the connecting side says HELLO with a fresh `nonce` every "
+		"50 ms until the WELCOME that repeats it. When both sides still have the numbers "
+		"that began with the same HELLO (`series`, `peer_epoch`), the link is resumed: each "
+		"side says what it received, the other repeats the rest, and doubles are dropped. "
+		"Else both count from 1 again and tell their state anew.\n"
+		"- **Gaps**: a number that is too high, or a PING or PONG whose `sent` is higher than "
+		"what was received, shows that something was lost. The connecting side says HELLO, "
+		"the binding side RESYNC. RESYNC is also the answer to whoever is not known.\n"
+		"- **Held roles**: a router that has just started leaves the HELLOs of publishers "
+		"unanswered until the edges named in their `known` have told their rooms.\n\n"
 		"| number | message | |\n|---|---|---|\n",
 		WIRE_VERSION, WIRE_MAX_BODY_BYTES, (unsigned)WIRE_MAX_ITEM_BYTES, WIRE_MAX_DEPTH);
 	for (size_t i = 0; i < wire_message_count; i++) {

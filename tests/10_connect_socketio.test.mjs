@@ -3,7 +3,10 @@
 import assert from 'node:assert/strict';
 import { Raw, scenario, useRoomwire } from './harness.mjs';
 
-const fixture = useRoomwire({ profile: 'conformance' });
+const fixture = useRoomwire({
+	profile: 'conformance',
+	env: { PING_TIMEOUT_MS: '5000' }, /* its own is too short for a busy machine */
+});
 const url = () => fixture.rw.url;
 
 /* Connected to "/" with the auth event taken. */

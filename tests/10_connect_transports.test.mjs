@@ -3,7 +3,10 @@
 import assert from 'node:assert/strict';
 import { connect, refusal, scenario, useRoomwire, within } from './harness.mjs';
 
-const fixture = useRoomwire({ profile: 'conformance' });
+const fixture = useRoomwire({
+	profile: 'conformance',
+	env: { PING_INTERVAL_MS: '5000', PING_TIMEOUT_MS: '5000' }, /* its own are too short for a busy machine */
+});
 const url = () => fixture.rw.url;
 const ARGUMENTS = [1, '2', { 3: [true, null, 1.5] }, 'grüße, 世界 \u{1f680}', ''];
 

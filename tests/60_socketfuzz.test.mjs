@@ -14,7 +14,11 @@ const AT_ONCE = 50;
 const SLOWEST_ECHO_MS = 3000;
 const HANDSHAKE_TIMEOUT_MS = 2000;
 
-const fixture = useRoomwire({ profile: 'conformance', env: { HANDSHAKE_TIMEOUT_MS: String(HANDSHAKE_TIMEOUT_MS) } });
+const fixture = useRoomwire({
+	profile: 'conformance',
+	/* heartbeats that forgive this process for being busy with the fuzz */
+	env: { HANDSHAKE_TIMEOUT_MS: String(HANDSHAKE_TIMEOUT_MS), PING_INTERVAL_MS: '500', PING_TIMEOUT_MS: '4000' },
+});
 const url = () => fixture.rw.url;
 const answers = (text) => text.split('HTTP/1.1 ').slice(1);
 const statuses = (connection) => answers(connection.received()).map((answer) => Number(answer.slice(0, 3)));

@@ -118,7 +118,10 @@ void pg_target_reason(const struct pg_target *target, const char *text,
 			n += (size_t)snprintf(reason + n, SVC_REASON_BYTES - n, "***");
 			text += hidden;
 		} else {
-			reason[n++] = (unsigned char)*text < ' ' ? ' ' : *text;
+			char ch = (unsigned char)*text < ' ' ? ' ' : *text; /* one line */
+
+			if (ch != ' ' || (n && reason[n - 1] != ' '))
+				reason[n++] = ch;
 			text++;
 		}
 	}

@@ -37,7 +37,7 @@ static void become_server_user(void)
 	prctl(PR_SET_PDEATHSIG, SIGINT); /* a test that crashes leaves no server behind */
 }
 
-static pid_t spawn(const char *const argv[])
+static pid_t spawn(const char *folder, const char *const argv[])
 {
 	char path[512], log_path[128];
 	pid_t pid = fork();
@@ -45,7 +45,7 @@ static pid_t spawn(const char *const argv[])
 
 	if (pid)
 		return pid;
-	snprintf(path, sizeof(path), "%s/%s", server.bin, argv[0]);
+	snprintf(path, sizeof(path), "%s/%s", folder, argv[0]);
 	snprintf(log_path, sizeof(log_path), "%s/log", server.folder);
 	become_server_user();
 	log = open(log_path, O_CREAT | O_WRONLY | O_APPEND, 0600);
@@ -55,30 +55,23 @@ static pid_t spawn(const char *const argv[])
 	_exit(127);
 }
 
+static void run(const char *folder, const char *const argv[])
+{
+	int status = -1;
+
+	waitpid(spawn(folder, argv), &status, 0);
+	assert_int_equal(status, 0);
+}
+
 static void start_server(void)
 {
 	char data[80], port[16], sockets[80];
-	const char *const argv[] = { "postgres",
-				     "-D",
-				     data,
-				     "-p",
-				     port,
-				     "-k",
-				     sockets,
-				     "-c",
-				     "listen_addresses=127.0.0.1",
-				     "-c",
-				     "fsync=off",
-				     "-c",
-				     "max_connections=50",
-				     "-c",
-				     "shared_buffers=16MB",
-				     NULL };
+	const char *const argv[] = { "postgres", "-D", data, "-p", port, "-k", sockets, NULL };
 
 	snprintf(data, sizeof(data), "%s/data", server.folder);
 	snprintf(port, sizeof(port), "%d", server.port);
 	snprintf(sockets, sizeof(sockets), "%s", server.folder);
-	server.pid = spawn(argv);
+	server.pid = spawn(server.bin, argv);
 	assert_true(server.pid > 0);
 }
 
@@ -132,27 +125,28 @@ static void find_binaries(void)
 	globfree(&found);
 }
 
+static void write_text(const char *path, const char *how, const char *text)
+{
+	FILE *file = fopen(path, how);
+
+	assert_non_null(file);
+	assert_true(fputs(text, file) >= 0);
+	assert_int_equal(fclose(file), 0);
+}
+
 static int make_server(void **state)
 {
-	char password_path[80], data[80];
-	const char *const argv[] = { "initdb",
-				     "-D",
-				     data,
-				     "-U",
-				     "roomwire",
-				     "--pwfile",
-				     password_path,
-				     "-A",
-				     "scram-sha-256",
-				     "-E",
-				     "UTF8",
-				     "--locale=C",
-				     "--no-sync",
-				     "--no-instructions",
+	char password_path[80], data[80], settings[96];
+	const char *const argv[] = { "initdb",      "-D",       data,
+				     "-U",          "roomwire", "--pwfile",
+				     password_path, "-A",       "scram-sha-256",
+				     "-E",          "UTF8",     "--no-sync",
 				     NULL };
+	const char *const certificate[] = { "openssl",  "req",           "-x509",   "-newkey",
+					    "rsa:2048", "-nodes",        "-days",   "2",
+					    "-subj",    "/CN=localhost", "-keyout", "key.pem",
+					    "-out",     "cert.pem",      NULL };
 	struct passwd *user = getpwnam("postgres");
-	FILE *file;
-	int status = -1;
 
 	(void)state;
 	find_binaries();
@@ -160,16 +154,18 @@ static int make_server(void **state)
 	assert_non_null(mkdtemp(server.folder));
 	snprintf(password_path, sizeof(password_path), "%s/password", server.folder);
 	snprintf(data, sizeof(data), "%s/data", server.folder);
-	file = fopen(password_path, "w");
-	assert_non_null(file);
-	fputs(PASSWORD "\n", file);
-	fclose(file);
+	write_text(password_path, "w", PASSWORD "\n");
 	if (getuid() == 0 && user) {
 		assert_int_equal(chown(server.folder, user->pw_uid, user->pw_gid), 0);
 		assert_int_equal(chown(password_path, user->pw_uid, user->pw_gid), 0);
 	}
-	waitpid(spawn(argv), &status, 0);
-	assert_int_equal(status, 0);
+	run(server.bin, argv);
+	run("/usr/bin", certificate);
+	snprintf(settings, sizeof(settings), "%s/data/postgresql.conf", server.folder);
+	write_text(settings, "a",
+		   "listen_addresses = '127.0.0.1'\nfsync = off\nmax_connections = "
+		   "50\nshared_buffers = 16MB\n"
+		   "ssl = on\nssl_cert_file = '../cert.pem'\nssl_key_file = '../key.pem'\n");
 	server.port = free_port();
 	start_server();
 	return 0;

@@ -95,17 +95,23 @@ static void pump(struct bus_link *link)
 	}
 }
 
+static void say_pong(struct bus_link *link)
+{
+	struct wire_pong pong = { .sent = link->sent };
+
+	bus_link_say(link, WIRE_PONG, &pong);
+}
+
 /* End of a turn: what was received is acknowledged, unless something else has carried that. */
 static bool on_turn(void *ctx)
 {
 	struct bus_link *link = ctx;
-	struct wire_pong pong = { 0 };
 
 	if (link->state != BUS_LINK_UP)
 		return false;
 	pump(link);
 	if (link->told != link->received)
-		bus_link_say(link, WIRE_PONG, &pong);
+		say_pong(link);
 	return false;
 }
 
@@ -149,11 +155,26 @@ int bus_link_send_msg(struct bus_link *link, enum wire_id id, const void *messag
 
 /* ── in ── */
 
-/* A number out of turn. False: drop the message. */
-static bool in_order(struct bus_link *link, uint64_t number)
+/* The peer has sent `number`, and what comes before it is missing. */
+static void ask_for_rest(struct bus_link *link, uint64_t number)
 {
 	struct wire_resync resync = { 0 };
 
+	if (link->resync_ms + GREET_AGAIN_MS > clock_ms())
+		return;
+	link->resync_ms = clock_ms();
+	metrics_inc(METRIC_LINK_GAPS);
+	log_warn("bus", "a gap in the numbers of a link: the rest is asked for", KV_Z("peer", bus_link_peer(link)),
+		 KV_U("expected", link->received + 1), KV_U("got", number));
+	if (link->server)
+		bus_link_say(link, WIRE_RESYNC, &resync);
+	else
+		bus_link_greet(link);
+}
+
+/* False: out of turn, drop the message. */
+static bool in_order(struct bus_link *link, uint64_t number)
+{
 	if (number == 0)
 		return true;
 	if (number == link->received + 1) {
@@ -164,45 +185,57 @@ static bool in_order(struct bus_link *link, uint64_t number)
 		metrics_inc(METRIC_LINK_DOUBLES);
 		return false;
 	}
-	if (link->resync_ms + GREET_AGAIN_MS <= clock_ms()) {
-		link->resync_ms = clock_ms();
-		metrics_inc(METRIC_LINK_GAPS);
-		log_warn("bus", "a gap in the numbers of a link: the rest is asked for", KV_Z("peer", bus_link_peer(link)),
-			 KV_U("expected", link->received + 1), KV_U("got", number));
-		if (link->server)
-			bus_link_say(link, WIRE_RESYNC, &resync);
-		else
-			bus_link_greet(link);
-	}
+	ask_for_rest(link, number);
 	return false;
+}
+
+/* What the links say among themselves. False: it is for the service. */
+static bool is_own(struct bus_link *link, const struct bus_message *m)
+{
+	uint64_t sent = m->id == WIRE_PING ? m->any.ping.sent : m->id == WIRE_PONG ? m->any.pong.sent : 0;
+
+	switch (m->id) {
+	case WIRE_PING:
+	case WIRE_PONG:
+		if (sent > link->received) /* the last ones were lost: no later one shows that */
+			ask_for_rest(link, sent);
+		else if (m->id == WIRE_PING)
+			say_pong(link);
+		return true;
+	case WIRE_RESYNC:
+		if (!link->server)
+			bus_link_greet(link);
+		return true;
+	case WIRE_HELLO:
+	case WIRE_WELCOME: /* to a HELLO that was said twice */
+		return true;
+	default:
+		return false;
+	}
 }
 
 void bus_link_receive(struct bus_link *link, const struct str *frames, size_t frame_count)
 {
 	struct bus_message m = { 0 };
-	struct wire_pong pong = { 0 };
 	uint64_t ack;
-	int err = E_TRUNCATED;
+	int err;
 
-	if (frame_count >= 2 && bus_envelope_read(frames[0], &m.number, &ack) == 0)
-		err = wire_unpack(frames[1], &m.id, &m.any);
-	if (err && err != E_UNKNOWN) {
+	if (frame_count < 2 || bus_envelope_read(frames[0], &m.number, &ack)) {
 		metrics_inc(METRIC_WIRE_BAD);
-		log_warn("bus", "a message does not decode and is dropped", KV_Z("peer", bus_link_peer(link)), KV_ERR(err));
-		if (frame_count < 2)
-			return;
+		return;
 	}
 	if (!in_order(link, m.number))
 		return;
 	on_ack(link, ack);
-	if (err == E_UNKNOWN)
+	err = wire_unpack(frames[1], &m.id, &m.any);
+	if (err == E_UNKNOWN) {
 		metrics_inc(METRIC_WIRE_UNKNOWN);
-	if (err || m.id == WIRE_PONG)
-		return;
-	if (m.id == WIRE_PING) {
-		bus_link_say(link, WIRE_PONG, &pong);
-		return;
+	} else if (err) {
+		metrics_inc(METRIC_WIRE_BAD);
+		log_warn("bus", "a message does not decode and is dropped", KV_Z("peer", bus_link_peer(link)), KV_ERR(err));
 	}
+	if (err || is_own(link, &m))
+		return;
 	m.body = frames[1];
 	m.payload = frames + 2;
 	m.payload_count = (uint32_t)(frame_count - 2);
@@ -284,6 +317,7 @@ static void say_hello(struct bus_link *link)
 		.nonce = link->nonce,
 		.peer_epoch = link->synced ? link->peer_epoch : 0,
 		.received = link->received,
+		.series = link->synced ? link->series : 0,
 		.known = { .count = 0, .items = names },
 	};
 
@@ -317,6 +351,7 @@ static void on_welcome(struct bus_link *link, const struct wire_welcome *m)
 	}
 	if (!resumed) {
 		bus_link_restart_numbers(link);
+		link->series = link->nonce;
 		metrics_inc(METRIC_LINK_RESYNC);
 	}
 	if (str_copy(m->name, link->peer, sizeof(link->peer)))
@@ -337,15 +372,9 @@ static void on_frames(void *ctx, const struct str *frames, size_t frame_count)
 	enum wire_id id;
 
 	link->heard_ms = clock_ms();
-	if (link->state == BUS_LINK_UP) {
-		/* The one message that is not for an established link. */
-		if (frame_count == 2 && wire_unpack(frames[1], &id, &any) == 0 && id == WIRE_RESYNC)
-			bus_link_greet(link);
-		else
-			bus_link_receive(link, frames, frame_count);
-		return;
-	}
-	if (frame_count == 2 && wire_unpack(frames[1], &id, &any) == 0 && id == WIRE_WELCOME)
+	if (link->state == BUS_LINK_UP)
+		bus_link_receive(link, frames, frame_count);
+	else if (frame_count == 2 && wire_unpack(frames[1], &id, &any) == 0 && id == WIRE_WELCOME)
 		on_welcome(link, &any.welcome);
 }
 
@@ -354,7 +383,7 @@ static void on_timer(struct wheel_timer *timer)
 	struct bus_link *link = CONTAINER_OF(timer, struct bus_link, timer);
 	const struct conf *conf = &link->svc->conf;
 	uint64_t now = clock_ms(), late = now - link->checked_ms;
-	struct wire_ping ping = { 0 };
+	struct wire_ping ping = { .sent = link->sent };
 
 	link->checked_ms = now;
 	if (link->state == BUS_LINK_GREETING) {

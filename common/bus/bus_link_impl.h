@@ -28,6 +28,7 @@ struct bus_link {
 	char peer[65], role[17];
 	uint64_t peer_epoch;         /* the process the numbers below belong to; 0: none */
 	uint64_t nonce;              /* of the last HELLO */
+	uint64_t series;             /* nonce of the HELLO that the numbers below began with */
 	bool synced;                 /* the numbers are valid: the link may be resumed */
 	bool answered_resumed;       /* binding side: what the last WELCOME said */
 	struct bus_ring ring;        /* sent or to be sent, not acknowledged */
@@ -45,7 +46,7 @@ struct bus_link {
 void bus_link_setup(struct bus_link *link, struct svc *svc, const struct bus_handlers *handlers, void *ctx);
 void bus_link_teardown(struct bus_link *link);
 void bus_link_restart_numbers(struct bus_link *link);
-/* A message that is neither HELLO nor WELCOME nor RESYNC; frames: envelope, body, payloads. */
+/* A message on a link that is up; frames: envelope, body, payloads. */
 void bus_link_receive(struct bus_link *link, const struct str *frames, size_t frame_count);
 /* Whether the peer's claim to have received up to this number fits; then what it has is dropped and the rest is sent again. */
 bool bus_link_rewind(struct bus_link *link, uint64_t received);

@@ -118,6 +118,12 @@ static bool send_call(struct call *call, struct replica *r)
 	return true;
 }
 
+/* May it be asked, or asked again? */
+static bool may_try(const struct call *call)
+{
+	return call->tries == 0 || (call->idempotent && call->tries < TRIES);
+}
+
 static void place(struct call *call, struct replica *not )
 {
 	struct replica *r = choose(call->rpc, not );
@@ -138,7 +144,7 @@ static void on_call_timer(struct wheel_timer *timer)
 		finish(call, was ? E_TIMEOUT : E_UNAVAILABLE, 0, NULL);
 		return;
 	}
-	if (was && call->idempotent && call->tries < TRIES) {
+	if (was && may_try(call)) {
 		detach(call);
 		place(call, was);
 	}
@@ -198,7 +204,7 @@ static void place_homeless(struct bus_rpc *rpc)
 		place(CONTAINER_OF(node, struct call, node), NULL);
 }
 
-/* What it was asked is lost: ask again elsewhere, or let it time out. */
+/* What it was asked is lost: ask again elsewhere, or let it time out on no list. */
 static void lose_calls(struct replica *r)
 {
 	struct list mine, *node;
@@ -210,10 +216,8 @@ static void lose_calls(struct replica *r)
 		struct call *call = CONTAINER_OF(node, struct call, node);
 
 		detach(call);
-		if (call->idempotent && call->tries < TRIES)
+		if (may_try(call))
 			place(call, r);
-		else
-			list_append(&call->rpc->homeless, &call->node);
 	}
 }
 

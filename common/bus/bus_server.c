@@ -81,7 +81,7 @@ static void on_timer(struct wheel_timer *timer)
 	struct bus_link *link = CONTAINER_OF(timer, struct bus_link, timer);
 	const struct conf *conf = &link->svc->conf;
 	uint64_t now = clock_ms(), late = now - link->checked_ms;
-	struct wire_ping ping = { 0 };
+	struct wire_ping ping = { .sent = link->sent };
 	struct wire_resync resync = { 0 };
 
 	link->checked_ms = now;
@@ -163,9 +163,10 @@ static void on_hello(struct bus_server *server, struct str identity, const struc
 		welcome(link, m, link->answered_resumed);
 		return;
 	}
-	resumed = link->synced && m->peer_epoch == bus_epoch() && bus_link_rewind(link, m->received);
+	resumed = link->synced && m->peer_epoch == bus_epoch() && m->series == link->series && bus_link_rewind(link, m->received);
 	if (!resumed) {
 		bus_link_restart_numbers(link);
+		link->series = m->nonce;
 		metrics_inc(METRIC_LINK_RESYNC);
 	}
 	if (link->state != BUS_LINK_UP)

@@ -15,16 +15,16 @@ struct shard {
 	struct bus_link *link;
 	uint64_t hash;       /* of the endpoint, for rendezvous */
 	uint64_t epoch;      /* of the process last linked to; 0: none yet */
-	struct list flights; /* struct flight, oldest first */
+	struct list flights; /* struct flight that the link has, oldest first */
+	struct list waiting; /* struct flight that come after those: the link was not there, or full */
 	char endpoint[256];
 };
 
 /* An event that the router has not said it has. */
 struct flight {
-	struct list node; /* on shard->flights */
+	struct list node; /* on shard->flights or shard->waiting */
 	struct shard *shard;
 	uint64_t ref;     /* key in clnt->flights */
-	bool sent;
 	struct blob *body;
 	uint32_t payload_count;
 	uint64_t bytes;
@@ -99,28 +99,34 @@ static void finish(struct flight *f, int err, struct str code, bool duplicate)
 		fn(ctx, err, code, duplicate);
 }
 
-/* In their order, until one does not go: the next `up` goes on. */
-static void send_flights(struct shard *s)
+/* Those that wait, in their order, until one does not go: the next `up` or acknowledgement goes on. */
+static void send_waiting(struct shard *s)
 {
-	LIST_EACH (&s->flights, node, next) {
+	LIST_EACH (&s->waiting, node, next) {
 		struct flight *f = CONTAINER_OF(node, struct flight, node);
 
-		if (f->sent)
-			continue;
 		if (bus_link_send(s->link, f->body, f->payload, f->payload_count, true, NULL))
 			break;
-		f->sent = true;
+		list_remove(node);
+		list_append(&s->flights, node);
 	}
 }
 
-static void on_published(struct shard *s, const struct wire_published *m)
+static void on_published(struct router_clnt *c, const struct wire_published *m)
 {
-	struct flight *f = map_get(&s->clnt->flights, str_make((const char *)&m->ref, sizeof(m->ref)));
+	struct flight *f = map_get(&c->flights, str_make((const char *)&m->ref, sizeof(m->ref)));
 
 	if (!f)
 		return;
 	finish(f, m->code.n ? E_DENIED : 0, m->code, m->duplicate);
-	send_flights(s); /* there may be room in the link again */
+}
+
+/* There is room in the link again. */
+static void on_acked(void *ctx, struct bus_link *link, uint64_t number)
+{
+	(void)link;
+	(void)number;
+	send_waiting(ctx);
 }
 
 static void on_up(void *ctx, struct bus_link *link, bool resumed)
@@ -134,15 +140,15 @@ static void on_up(void *ctx, struct bus_link *link, bool resumed)
 		if (c->spec.handlers && c->spec.handlers->fresh)
 			c->spec.handlers->fresh(c->spec.ctx, link, old_epoch);
 		/* What it was sent before is not known to it, or only in part: its ids tell. */
-		LIST_EACH (&s->flights, node, next) {
-			struct flight *f = CONTAINER_OF(node, struct flight, node);
+		while (!list_empty(&s->flights)) {
+			struct list *newest = s->flights.prev;
 
-			if (f->sent)
-				metrics_inc(METRIC_INGEST_RESENT);
-			f->sent = false;
+			metrics_inc(METRIC_INGEST_RESENT);
+			list_remove(newest);
+			list_prepend(&s->waiting, newest);
 		}
 	}
-	send_flights(s);
+	send_waiting(s);
 }
 
 static void on_message(void *ctx, struct bus_link *link, const struct bus_message *m)
@@ -151,7 +157,7 @@ static void on_message(void *ctx, struct bus_link *link, const struct bus_messag
 	struct router_clnt *c = s->clnt;
 
 	if (m->id == WIRE_PUBLISHED)
-		on_published(s, &m->any.published);
+		on_published(c, &m->any.published);
 	else if (m->id == WIRE_EDGES) /* told to the next one, should this one die */
 		bus_link_set_known(link, &m->any.edges.names);
 	else if (c->spec.handlers && c->spec.handlers->message)
@@ -160,7 +166,7 @@ static void on_message(void *ctx, struct bus_link *link, const struct bus_messag
 		metrics_inc(METRIC_WIRE_UNKNOWN);
 }
 
-static const struct bus_handlers link_handlers = { .up = on_up, .message = on_message };
+static const struct bus_handlers link_handlers = { .up = on_up, .message = on_message, .acked = on_acked };
 
 static void on_added(void *ctx, const char *endpoint)
 {
@@ -172,6 +178,7 @@ static void on_added(void *ctx, const char *endpoint)
 	s->clnt = c;
 	s->hash = hash_stable64(str_of(endpoint));
 	list_init(&s->flights);
+	list_init(&s->waiting);
 	snprintf(s->endpoint, sizeof(s->endpoint), "%s", endpoint);
 	if (bus_link_open(c->spec.svc, endpoint, &link_handlers, s, &s->link)) {
 		mem_free(s);
@@ -186,19 +193,17 @@ static void drop_shard(struct shard *s)
 	struct list *node;
 
 	list_remove(&s->node);
-	while ((node = list_first(&s->flights)) != NULL) {
+	while ((node = list_first(&s->flights)) != NULL || (node = list_first(&s->waiting)) != NULL) {
 		struct flight *f = CONTAINER_OF(node, struct flight, node);
-		struct shard *other = c->closing ? NULL : CONTAINER_OF(c->shards.next, struct shard, node);
 
 		if (c->closing || list_empty(&c->shards)) {
 			finish(f, E_CLOSED, STR_NONE, false);
 			continue;
 		}
 		list_remove(&f->node);
-		f->shard = other;
-		f->sent = false;
-		list_append(&other->flights, &f->node);
-		send_flights(other);
+		f->shard = CONTAINER_OF(list_first(&c->shards), struct shard, node);
+		list_append(&f->shard->waiting, &f->node);
+		send_waiting(f->shard);
 	}
 	bus_link_close(&s->link);
 	mem_free(s);
@@ -297,10 +302,8 @@ static int take_off(struct shard *s, struct wire_publish *message, struct blob *
 	}
 	f->payload_count = payload_count;
 	c->bytes += f->bytes;
-	list_append(&s->flights, &f->node);
-	/* Those that wait go first. */
-	if (f->node.prev == &s->flights || CONTAINER_OF(f->node.prev, struct flight, node)->sent)
-		f->sent = bus_link_send(s->link, f->body, f->payload, f->payload_count, true, NULL) == 0;
+	list_append(&s->waiting, &f->node);
+	send_waiting(s);
 	return 0;
 }
 

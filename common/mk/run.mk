@@ -13,7 +13,7 @@ run: ## install what is missing, build, and start everything with a demo page; C
 	$(call step,'building bin/ (a minute the first time)')
 	@$(MAKE) --no-print-directory -j$(JOBS) QUIET=1 all
 	@if [ -e clients/demo/package-lock.json ]; then \
-		echo 'fetching the demo page'\''s socket.io-client from npm'; \
+		[ -e clients/demo/socket.io.min.js ] || echo 'fetching the demo page'\''s socket.io-client from npm'; \
 		$(MAKE) --no-print-directory QUIET=1 demo; fi
 	$(call step,'starting')
 	@exec bin/roomwire up --profile $(RUN_PROFILE) --demo

@@ -154,7 +154,7 @@ out:
 
 static void event(struct ingest *ingest, struct http_exchange *x, struct str body)
 {
-	struct buf why = BUF_INIT(512), scratch = BUF_INIT((size_t)ingest->svc->conf.max_payload * 2 + 4096);
+	struct buf why = BUF_INIT(512), scratch = BUF_INIT(body.n * 2 + 4096); /* api_parse_event copies the body */
 	struct api_event e;
 	struct call *call;
 	int err;

@@ -161,8 +161,10 @@ static void ask_again(struct peer *publisher, struct pending *pending, uint64_t 
 		return;
 	}
 	asker = slab_get(&publisher->router->askers);
-	if (!asker)
-		return; /* too many at once: the publisher asks again, or its broker does */
+	if (!asker) {
+		answer(publisher, ref, "UNAVAILABLE", false); /* too many at once */
+		return;
+	}
 	asker->publisher = publisher;
 	asker->ref = ref;
 	list_append(&pending->askers, &asker->node);

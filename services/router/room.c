@@ -85,10 +85,11 @@ int room_add_edge(struct room *room, struct peer *peer)
 {
 	if (index_of(room, peer) >= 0)
 		return 0;
-	if (room->edge_count == room->edge_cap && grow((void **)&room->edges, &room->edge_cap, sizeof(*room->edges)))
+	if ((room->edge_count == room->edge_cap && grow((void **)&room->edges, &room->edge_cap, sizeof(*room->edges))) ||
+	    (peer->room_count == peer->room_cap && grow((void **)&peer->rooms, &peer->room_cap, sizeof(*peer->rooms)))) {
+		release(room);
 		return E_NOMEM;
-	if (peer->room_count == peer->room_cap && grow((void **)&peer->rooms, &peer->room_cap, sizeof(*peer->rooms)))
-		return E_NOMEM;
+	}
 	room->edges[room->edge_count] = (struct holder){ peer, peer->room_count };
 	peer->rooms[peer->room_count++] = (struct membership){ room, room->edge_count };
 	room->edge_count++;
@@ -200,6 +201,7 @@ void room_remember(struct room *room, struct message *message)
 			drop_oldest(room);
 		room->dropped_place = message->place;
 		show(router);
+		release(room);
 		return;
 	}
 	message->refs++;
@@ -217,6 +219,7 @@ void room_remember(struct room *room, struct message *message)
 	router->history_bytes += message->bytes;
 	trim(room);
 	show(router);
+	release(room);
 }
 
 void room_sweep(struct router *router)

@@ -52,11 +52,13 @@ struct str room_key_of(const void *room); /* for the map */
 struct room *room_find(struct router *router, struct str key);
 /* Find or make; NULL when there are too many, or no memory. */
 struct room *room_get(struct router *router, struct str key);
-int room_add_edge(struct room *room, struct peer *peer) MUST_CHECK; /* 0 also when it is there already */
+/* 0 also when it is there already. E_NOMEM: a room without edges and history is freed. */
+int room_add_edge(struct room *room, struct peer *peer) MUST_CHECK;
 void room_remove_edge(struct room *room, struct peer *peer);
 void room_remove_peer(struct peer *peer); /* from all rooms */
 
-/* Remember a message (referenced, not TAKEN). Without memory the room's history is dropped instead: noticed as a gap, never silent. */
+/* Remember a message (referenced, not TAKEN). Without memory the room's history is dropped instead: noticed as a gap, never silent.
+ * A room that no edge holds is freed when nothing stays of its history. */
 void room_remember(struct room *room, struct message *message);
 void room_sweep(struct router *router); /* drop what is too old */
 void room_free_all(struct router *router);

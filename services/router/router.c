@@ -11,6 +11,7 @@
 #define SETTLE_STEP_MS 20u
 #define PENDING_MAX 1000000u
 #define KEY_BYTES 2048u
+#define AWAITED_EDGES_MAX 4096u
 
 static void on_sweep(struct wheel_timer *timer)
 {
@@ -43,10 +44,11 @@ static void on_held(void *ctx, const struct wire_list *known)
 	wire_list_walk(known, &w);
 	while (wire_list_next(&w, &name)) {
 		struct awaited_edge *e = router->awaited_edges;
+		unsigned count = 0;
 
-		while (e && !str_is(name, e->name))
-			e = e->next;
-		if (e || !(e = mem_try(sizeof(*e))))
+		for (; e && !str_is(name, e->name); e = e->next)
+			count++;
+		if (e || count >= AWAITED_EDGES_MAX || !(e = mem_try(sizeof(*e))))
 			continue;
 		if (str_copy(name, e->name, sizeof(e->name))) {
 			mem_free(e);

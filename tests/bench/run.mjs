@@ -8,11 +8,11 @@ import { spawn } from 'node:child_process';
 import { createHmac, randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, loadavg, release, totalmem } from 'node:os';
-import { dirname, join, resolve } from 'node:path';
+import { dirname, join, relative, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { scenarioTable } from './scenarios.mjs';
 import { REPO, Server, cores, serverTable, wrapped } from './servers.mjs';
-import { markdown, medians } from './table.mjs';
+import { markdown, median, medians } from './table.mjs';
 
 const TOKENS_MAX = 20_000; /* users; more clients share them */
 const GENERATOR_SLACK_MS = 60_000;
@@ -106,6 +106,18 @@ function generate(o, args, limitMs) {
 	});
 }
 
+/* CPU time that all processes of the machine have used so far, µs */
+function machineUs() {
+	const [, user, nice, system] = readFileSync('/proc/stat', 'utf8').split('\n')[0].trim().split(/\s+/);
+	return (Number(user) + Number(nice) + Number(system)) * 10_000;
+}
+
+/* Cores that others than the server and the generator kept busy meanwhile */
+function othersCores({ processes, generator }, usedUs, tookMs) {
+	const ours = processes.reduce((sum, one) => sum + one.cpu_total_us, generator.cpu_total_us);
+	return Math.max(0, usedUs - ours) / (tookMs * 1000);
+}
+
 /* One server, started for one scenario and ended after it: {result, wrong} */
 async function measure(o, row, scenario) {
 	const server = new Server(row, { secret: o.secret, pin: o.pin, logFile: join(o.folder, 'server.log') });
@@ -114,7 +126,10 @@ async function measure(o, row, scenario) {
 		const { port, processes } = await server.start();
 		const pid = processes.map((one) => `${one.name}=${one.pid}`);
 		const limitMs = ((scenario.args.duration || 0) + (scenario.args.hold || 0) + (scenario.args['connect-seconds'] || 60)) * 1000 + GENERATOR_SLACK_MS;
+		const usedUs = machineUs(), from = Date.now();
 		const { code, result, said } = await generate(o, { port, tokens: o.tokens, pid, ...scenario.args }, limitMs);
+		if (result)
+			result.others_cores = othersCores(result, machineUs() - usedUs, Date.now() - from);
 		if (code !== 0)
 			return { result, wrong: `${said.trim().split('\n').at(-1)}${result ? '' : `\n${server.tail()}`}` };
 		return { result, wrong: server.unchanged(processes) ? null : `a process died: ${server.tail()}` };
@@ -153,7 +168,7 @@ function machine(o) {
 		return existsSync(path) ? JSON.parse(readFileSync(path, 'utf8')).version : null;
 	};
 	return {
-		cpu: cpus()[0]?.model.trim(), cores: cpus().length, memory_gib: Math.round(totalmem() / 2 ** 30), linux: release(),
+		cpu: cpus()[0]?.model.trim(), cores: cpus().length, memory_gib: Math.round(totalmem() / 2 ** 30), linux: release().match(/^\d+\.\d+/)[0],
 		node: process.version, socketio: version('socket.io'), ws: version('ws'), pinned: o.pin, load_before: loadavg()[0],
 	};
 }
@@ -169,12 +184,14 @@ function endWithUs() {
 	}
 }
 
-function notes(o, about) {
+function notes(o, about, runs) {
+	const others = median(runs.map(({ result }) => result.others_cores)) ?? 0;
 	return [
 		`${about.cores} × ${about.cpu}, Linux ${about.linux}, Node ${about.node}, Socket.IO ${about.socketio}; medians of ${o.reps} runs,`,
 		`payload ${o.payload} bytes, ${o.pin ? 'all processes of a server on one core, the load generator on another' : 'no process tied to a core'};`,
-		`load average before: ${about.load_before.toFixed(2)}. CPU is of all processes of a server together. The last columns say how many`,
-		'times better the first named is, so above 1 it is ahead, be it a cost or a rate.',
+		`other programs kept ${others.toFixed(2)} cores busy meanwhile${others > 0.2 ? ', so the latencies are not the servers\' own' : ''}.`,
+		'CPU is of all processes of a server together. The last columns say how many times',
+		'better the first named is, so above 1 it is ahead, be it a cost or a rate.',
 	].join('\n');
 }
 
@@ -193,17 +210,17 @@ async function main() {
 	mkdirSync(o.folder, { recursive: true });
 	writeTokens(o.tokens, o.secret, Math.min(TOKENS_MAX, Math.max(o.idle, o.members, 1000)));
 	endWithUs();
+	process.on('exit', () => rmSync(o.tokens, { force: true }));
 
 	const started = Date.now();
 	const { runs, wrongs } = await measureAll(o, all, servers, scenarios);
-	rmSync(o.tokens, { force: true });
 	const rows = medians(runs, scenarios);
 	const text = markdown(rows, servers, scenarios);
-	const { secret, tokens, folder, ...options } = o;
+	const { secret, tokens, folder, bin, programs, out, ...options } = o;
 	about.load_after = loadavg()[0];
 	writeFileSync(o.out, JSON.stringify({ machine: about, options, rows, wrongs, markdown: text, runs }, null, '\t'));
-	process.stdout.write(`\n${text}\n\n${notes(o, about)}\n`);
-	say(`\n${runs.length} runs in ${Math.round((Date.now() - started) / 1000)} s; every figure: ${o.out}`);
+	process.stdout.write(`\n${text}\n\n${notes(o, about, runs)}\n`);
+	say(`\n${runs.length} runs in ${Math.round((Date.now() - started) / 1000)} s; every figure: ${relative('', o.out)}`);
 	for (const { scenario, server, rep, wrong } of wrongs)
 		say(`WRONG in ${scenario} of ${server}, run ${rep}: ${wrong.split('\n')[0]}`);
 	return wrongs.length ? 1 : 0;

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import pg from 'pg';
 import { descendants, freePorts, runChild, scratch, signal, startChild, stopChild } from './children.mjs';
 import { REPO } from './paths.mjs';
-import { waitFor } from './wait.mjs';
+import { Hopeless, waitFor } from './wait.mjs';
 
 const DEBIAN = '/usr/lib/postgresql';
 const USER = 'roomwire';
@@ -69,7 +69,7 @@ export class Postgres {
 		], { user: this.user, cwd: '/', deathSignal: 'INT', onOutput: (text) => { this.#output += text; } });
 		const answers = async () => {
 			if (this.#child.exitCode !== null)
-				throw new Error(`postgres ended: ${this.#output.slice(-2000)}`);
+				throw new Hopeless(`postgres ended: ${this.#output.slice(-2000)}`);
 			return this.query('postgres', 'select 1');
 		};
 		await waitFor(answers, { what: `PostgreSQL on port ${this.port}`, deadlineMs: 20_000 });

@@ -9,7 +9,7 @@ import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import amqp from 'amqplib';
 import { freePorts, runChild, scratch, signal, startChild, stopChild } from './children.mjs';
-import { Inbox, waitFor, within } from './wait.mjs';
+import { Hopeless, Inbox, waitFor, within } from './wait.mjs';
 
 const DEBIAN = '/usr/lib/rabbitmq/lib';
 const USER = 'roomwire';
@@ -86,7 +86,7 @@ export class RabbitMq {
 		this.#broker = startChild(sbin('rabbitmq-server'), [], { env: this.#env, cwd: this.folder, onOutput: keep });
 		const answers = async () => {
 			if (this.#broker.exitCode !== null)
-				throw new Error(`rabbitmq-server ended: ${this.#output}`);
+				throw new Hopeless(`rabbitmq-server ended: ${this.#output}`);
 			const connection = await amqp.connect(this.urlOf('/'));
 			await connection.close();
 			return true;

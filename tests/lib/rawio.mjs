@@ -164,8 +164,14 @@ export function tcp(url) {
 			socket.on('close', resolve);
 			socket.on('end', resolve);
 		}),
-		/* by reset: ten thousand closed connections must not use up the ports of this machine */
-		close: () => { open.delete(connection); socket.resetAndDestroy(); },
+		/* By reset: ten thousand closed connections must not use up the ports of this machine. After end() it cannot be. */
+		close: () => {
+			open.delete(connection);
+			if (socket.writableEnded)
+				socket.destroy();
+			else
+				socket.resetAndDestroy();
+		},
 	};
 	socket.setNoDelay(true);
 	socket.on('error', () => {});

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { sign } from './tokens.mjs';
 import { alive, descendants, scratch, signal, startChild, stopChild } from './children.mjs';
 import { BIN, REPO } from './paths.mjs';
-import { waitFor } from './wait.mjs';
+import { Hopeless, waitFor } from './wait.mjs';
 
 const READY = /^roomwire: ready on (http:\S+)$/m;
 const API = /^roomwire: api (http:\S+)$/m;
@@ -49,7 +49,7 @@ export class Roomwire {
 		});
 		const ready = () => {
 			if (this.#child.exitCode !== null || this.#child.pid === undefined)
-				throw new Error(`roomwire up ended with ${this.#child.exitCode}`);
+				throw new Hopeless(`roomwire up ended with ${this.#child.exitCode}`);
 			return READY.test(this.#stdout) && API.test(this.#stdout);
 		};
 		try {

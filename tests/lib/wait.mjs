@@ -11,7 +11,10 @@ const factor = Number(process.env.ROOMWIRE_DEADLINE_FACTOR || 1);
 
 export const stretched = (ms) => ms * factor;
 
-/* Polls probe() until it returns something truthy, and returns that; errors count as "not yet". */
+/* Thrown by a probe that knows that waiting is in vain. */
+export class Hopeless extends Error {}
+
+/* Polls probe() until it returns something truthy, and returns that; errors but Hopeless count as "not yet". */
 export async function waitFor(probe, { what, deadlineMs = DEADLINE_MS, everyMs = 20 }) {
 	const end = Date.now() + stretched(deadlineMs);
 	let last = 'never true';
@@ -22,6 +25,8 @@ export async function waitFor(probe, { what, deadlineMs = DEADLINE_MS, everyMs =
 				return found;
 			last = `last answer ${String(found)}`;
 		} catch (error) {
+			if (error instanceof Hopeless)
+				throw error;
 			last = `last error: ${error.message}`;
 		}
 		if (Date.now() >= end)
