@@ -19,13 +19,13 @@
 struct adapt_amqp {
 	struct adapt_amqp_spec spec;
 	char *url;
-	struct amqp_conn *conn;   /* of the thread */
-	uv_async_t async;         /* wakes the loop */
-	int wake;                 /* eventfd, wakes the thread */
+	struct amqp_conn *conn; /* of the thread */
+	uv_async_t async;       /* wakes the loop */
+	int wake;               /* eventfd, wakes the thread */
 	pthread_t thread;
-	pthread_mutex_t lock;     /* for what follows */
-	struct list deliveries;   /* to the loop */
-	struct list commands;     /* to the thread: struct amqp_command */
+	pthread_mutex_t lock;   /* for what follows */
+	struct list deliveries; /* to the loop */
+	struct list commands;   /* to the thread: struct amqp_command */
 	bool stopping, paused, up;
 	uint64_t connects;
 	char reason[SVC_REASON_BYTES];
@@ -155,8 +155,8 @@ static void *run_thread(void *ctx)
 		}
 		if (is_stopping(a))
 			break;
-		log_warn("rabbitmq", "no connection, trying again", KV_Z("reason", amqp_conn_reason(a->conn)),
-			 KV_U("in_ms", backoff_ms));
+		log_warn("rabbitmq", "no connection, trying again",
+			 KV_Z("reason", amqp_conn_reason(a->conn)), KV_U("in_ms", backoff_ms));
 		set_state(a, false, amqp_conn_reason(a->conn));
 		amqp_conn_close(a->conn);
 		drop_commands(a); /* they belong to deliveries that come again */

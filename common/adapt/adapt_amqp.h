@@ -19,36 +19,39 @@
 struct adapt_amqp;
 
 struct amqp_delivery {
-	struct list node;     /* the receiver's, until it is acknowledged */
-	struct str key;       /* routing key */
+	struct list node; /* the receiver's, until it is acknowledged */
+	struct str key;   /* routing key */
 	struct str body;
-	struct str id;        /* message-id; empty: none */
+	struct str id; /* message-id; empty: none */
 	uint64_t tag;
-	uint64_t generation;  /* of the connection it came by */
+	uint64_t generation; /* of the connection it came by */
 	bool redelivered;
-	struct blob *held;    /* all the bytes */
-	void *headers;        /* the adapter's: the message's own headers; NULL: none */
+	struct blob *held; /* all the bytes */
+	void *headers;     /* the adapter's: the message's own headers; NULL: none */
 };
 
 struct adapt_amqp_spec {
 	struct svc *svc;
-	const char *url;           /* amqp://user:password@host:port/vhost */
+	const char *url; /* amqp://user:password@host:port/vhost */
 	const char *exchange, *queue;
-	const char *const *keys;   /* to bind; ends with NULL; BORROWED for the life of the adapter */
+	const char *const *keys; /* to bind; ends with NULL; BORROWED for the life of the adapter */
 	uint16_t prefetch;
 	void (*on_delivery)(void *ctx, struct amqp_delivery *d);
 	void *ctx;
 };
 
-int adapt_amqp_open(const struct adapt_amqp_spec *spec, struct adapt_amqp **amqp) MUST_CHECK; /* E_CONFIG: the URL does not parse (logged) */
+int adapt_amqp_open(const struct adapt_amqp_spec *spec, struct adapt_amqp **amqp)
+	MUST_CHECK; /* E_CONFIG: the URL does not parse (logged) */
 /* Ends the thread (waits for it, at most a second or two) and frees everything; deliveries that were not acknowledged come again elsewhere. */
 void adapt_amqp_close(struct adapt_amqp **amqp);
 /* Stop taking more from the queue (drain). What is under way can still be acknowledged. */
 void adapt_amqp_pause(struct adapt_amqp *amqp);
 
-void adapt_amqp_ack(struct adapt_amqp *amqp, struct amqp_delivery *d);                      /* d: TAKEN */
-void adapt_amqp_dead(struct adapt_amqp *amqp, struct amqp_delivery *d, struct str reason); /* d: TAKEN; reason: COPIED */
-void adapt_amqp_drop(struct amqp_delivery *d); /* d: TAKEN; neither: it comes again by a later connection */
+void adapt_amqp_ack(struct adapt_amqp *amqp, struct amqp_delivery *d); /* d: TAKEN */
+void adapt_amqp_dead(struct adapt_amqp *amqp, struct amqp_delivery *d,
+		     struct str reason); /* d: TAKEN; reason: COPIED */
+void adapt_amqp_drop(
+	struct amqp_delivery *d); /* d: TAKEN; neither: it comes again by a later connection */
 bool adapt_amqp_up(struct adapt_amqp *amqp, char reason[SVC_REASON_BYTES]);
 
 #endif

@@ -41,8 +41,8 @@ struct amqp_conn {
 	uint64_t generation;
 	uint64_t published;
 	struct list confirms;
-	uint64_t acked;         /* all tags up to this one */
-	bool done[WINDOW];      /* of tags above it */
+	uint64_t acked;    /* all tags up to this one */
+	bool done[WINDOW]; /* of tags above it */
 	bool cancelled;
 	char consumer[64];
 	char reason[SVC_REASON_BYTES];
@@ -87,7 +87,9 @@ int amqp_conn_new(const struct amqp_conn_spec *spec, struct amqp_conn **conn)
 	list_init(&c->confirms);
 	snprintf(c->dead_queue, sizeof(c->dead_queue), "%s.dead", spec->queue);
 	if (amqp_parse_url(c->url, &c->info) != AMQP_STATUS_OK || c->info.ssl) {
-		log_error("rabbitmq", "RABBITMQ_URL is not of the form amqp://user:password@host:port/vhost (TLS: use a local proxy)");
+		log_error("rabbitmq",
+			  "RABBITMQ_URL is not of the form amqp://user:password@host:port/vhost "
+			  "(TLS: use a local proxy)");
 		mem_free(c->url);
 		mem_free(c);
 		return E_CONFIG;
@@ -125,9 +127,11 @@ static int check(struct amqp_conn *c, const char *what, amqp_rpc_reply_t reply)
 		return 0;
 	if (reply.reply_type == AMQP_RESPONSE_LIBRARY_EXCEPTION)
 		return fail(c, what, amqp_error_string2(reply.library_error));
-	if (reply.reply_type == AMQP_RESPONSE_SERVER_EXCEPTION && reply.reply.id == AMQP_CONNECTION_CLOSE_METHOD)
+	if (reply.reply_type == AMQP_RESPONSE_SERVER_EXCEPTION &&
+	    reply.reply.id == AMQP_CONNECTION_CLOSE_METHOD)
 		said = ((amqp_connection_close_t *)reply.reply.decoded)->reply_text;
-	else if (reply.reply_type == AMQP_RESPONSE_SERVER_EXCEPTION && reply.reply.id == AMQP_CHANNEL_CLOSE_METHOD)
+	else if (reply.reply_type == AMQP_RESPONSE_SERVER_EXCEPTION &&
+		 reply.reply.id == AMQP_CHANNEL_CLOSE_METHOD)
 		said = ((amqp_channel_close_t *)reply.reply.decoded)->reply_text;
 	if (said.len)
 		snprintf(text, sizeof(text), "%.*s", (int)said.len, (const char *)said.bytes);
@@ -154,8 +158,9 @@ static int dial(struct amqp_conn *c)
 	status = amqp_socket_open_noblock(socket, c->info.host, c->info.port, &connect);
 	if (status != AMQP_STATUS_OK)
 		return fail(c, "connect", amqp_error_string2(status));
-	return check(c, "login", amqp_login(c->state, c->info.vhost, 0, FRAME_BYTES, HEARTBEAT_SECONDS, AMQP_SASL_METHOD_PLAIN,
-					    c->info.user, c->info.password));
+	return check(c, "login",
+		     amqp_login(c->state, c->info.vhost, 0, FRAME_BYTES, HEARTBEAT_SECONDS,
+				AMQP_SASL_METHOD_PLAIN, c->info.user, c->info.password));
 }
 
 /* Declare a durable queue, unless there is one: that may be of any type and is taken as it is. */
@@ -183,13 +188,17 @@ static int declare_queue(struct amqp_conn *c, const char *name)
 
 static int declare(struct amqp_conn *c)
 {
-	amqp_bytes_t exchange = amqp_cstring_bytes(c->spec.exchange), queue = amqp_cstring_bytes(c->spec.queue);
+	amqp_bytes_t exchange = amqp_cstring_bytes(c->spec.exchange),
+		     queue = amqp_cstring_bytes(c->spec.queue);
 
-	amqp_exchange_declare(c->state, CHANNEL, exchange, amqp_cstring_bytes("topic"), 0, 1, 0, 0, amqp_empty_table);
-	if (check_rpc(c, "declare exchange") || declare_queue(c, c->spec.queue) || declare_queue(c, c->dead_queue))
+	amqp_exchange_declare(c->state, CHANNEL, exchange, amqp_cstring_bytes("topic"), 0, 1, 0, 0,
+			      amqp_empty_table);
+	if (check_rpc(c, "declare exchange") || declare_queue(c, c->spec.queue) ||
+	    declare_queue(c, c->dead_queue))
 		return E_UNAVAILABLE;
 	for (const char *const *key = c->spec.keys; *key; key++) {
-		amqp_queue_bind(c->state, CHANNEL, queue, exchange, amqp_cstring_bytes(*key), amqp_empty_table);
+		amqp_queue_bind(c->state, CHANNEL, queue, exchange, amqp_cstring_bytes(*key),
+				amqp_empty_table);
 		if (check_rpc(c, "bind queue"))
 			return E_UNAVAILABLE;
 	}
@@ -206,10 +215,12 @@ static int consume(struct amqp_conn *c)
 	amqp_confirm_select(c->state, CHANNEL);
 	if (check_rpc(c, "confirms"))
 		return E_UNAVAILABLE;
-	ok = amqp_basic_consume(c->state, CHANNEL, amqp_cstring_bytes(c->spec.queue), amqp_empty_bytes, 0, 0, 0, amqp_empty_table);
+	ok = amqp_basic_consume(c->state, CHANNEL, amqp_cstring_bytes(c->spec.queue),
+				amqp_empty_bytes, 0, 0, 0, amqp_empty_table);
 	if (!ok)
 		return check_rpc(c, "consume");
-	snprintf(c->consumer, sizeof(c->consumer), "%.*s", (int)ok->consumer_tag.len, (const char *)ok->consumer_tag.bytes);
+	snprintf(c->consumer, sizeof(c->consumer), "%.*s", (int)ok->consumer_tag.len,
+		 (const char *)ok->consumer_tag.bytes);
 	return 0;
 }
 
@@ -283,7 +294,8 @@ static int publish_dead(struct amqp_conn *c, struct amqp_command *command)
 	headers[1].value.kind = AMQP_FIELD_KIND_UTF8;
 	headers[1].value.value.bytes = (amqp_bytes_t){ d->key.n, (void *)(uintptr_t)d->key.p };
 	for (int i = 0; own && i < own->table.num_entries && count < HEADERS_MAX; i++)
-		if (!is_header(&own->table.entries[i], "x-reason") && !is_header(&own->table.entries[i], "x-routing-key"))
+		if (!is_header(&own->table.entries[i], "x-reason") &&
+		    !is_header(&own->table.entries[i], "x-routing-key"))
 			headers[count++] = own->table.entries[i];
 	properties._flags = AMQP_BASIC_HEADERS_FLAG | AMQP_BASIC_DELIVERY_MODE_FLAG;
 	properties.headers = (amqp_table_t){ count, headers };
@@ -295,7 +307,8 @@ static int publish_dead(struct amqp_conn *c, struct amqp_command *command)
 	confirm->number = ++c->published;
 	confirm->tag = d->tag;
 	list_append(&c->confirms, &confirm->node);
-	status = amqp_basic_publish(c->state, CHANNEL, amqp_empty_bytes, amqp_cstring_bytes(c->dead_queue), 1, 0, &properties,
+	status = amqp_basic_publish(c->state, CHANNEL, amqp_empty_bytes,
+				    amqp_cstring_bytes(c->dead_queue), 1, 0, &properties,
 				    (amqp_bytes_t){ d->body.n, (void *)(uintptr_t)d->body.p });
 	return status == AMQP_STATUS_OK ? 0 : fail(c, "dead letter", amqp_error_string2(status));
 }
@@ -321,7 +334,7 @@ int amqp_conn_pause(struct amqp_conn *c)
 
 static void on_confirm(struct amqp_conn *c, uint64_t number, bool multiple)
 {
-	LIST_EACH (&c->confirms, node, next) {
+	LIST_EACH(&c->confirms, node, next) {
 		struct confirm *confirm = CONTAINER_OF(node, struct confirm, node);
 
 		if (confirm->number != number && !(multiple && confirm->number < number))
@@ -366,7 +379,8 @@ static void take_headers(struct amqp_delivery *d, const amqp_basic_properties_t 
 {
 	struct headers *h;
 
-	if (!(p->_flags & AMQP_BASIC_HEADERS_FLAG) || p->headers.num_entries == 0 || !(h = mem_try(sizeof(*h))))
+	if (!(p->_flags & AMQP_BASIC_HEADERS_FLAG) || p->headers.num_entries == 0 ||
+	    !(h = mem_try(sizeof(*h))))
 		return;
 	init_amqp_pool(&h->pool, 512);
 	if (amqp_table_clone(&p->headers, &h->table, &h->pool) != AMQP_STATUS_OK)
@@ -421,7 +435,8 @@ static int drain_frames(struct amqp_conn *c)
 		if (reply.reply_type == AMQP_RESPONSE_NORMAL) {
 			err = take(c, &envelope);
 			amqp_destroy_envelope(&envelope);
-		} else if (reply.reply_type == AMQP_RESPONSE_LIBRARY_EXCEPTION && reply.library_error == AMQP_STATUS_TIMEOUT) {
+		} else if (reply.reply_type == AMQP_RESPONSE_LIBRARY_EXCEPTION &&
+			   reply.library_error == AMQP_STATUS_TIMEOUT) {
 			break;
 		} else if (reply.reply_type == AMQP_RESPONSE_LIBRARY_EXCEPTION &&
 			   reply.library_error == AMQP_STATUS_UNEXPECTED_STATE) {
@@ -445,7 +460,7 @@ int amqp_conn_turn(struct amqp_conn *c, int wake_fd, int wait_ms)
 	if (!amqp_frames_enqueued(c->state) && !amqp_data_in_buffer(c->state))
 		poll(fds, 2, wait_ms);
 	if ((fds[1].revents & POLLIN) && read(wake_fd, &count, sizeof(count)) < 0)
-		count = 0; /* somebody else's wake-up; nothing to do */
+		count = 0;      /* somebody else's wake-up; nothing to do */
 	return drain_frames(c); /* also keeps the heartbeat going */
 }
 

@@ -26,11 +26,13 @@ struct amqp_command {
 	char reason[256];
 };
 
-struct amqp_command *amqp_command_new(struct amqp_delivery *d, const char *reason); /* d: TAKEN; reason NULL: acknowledge */
+struct amqp_command *amqp_command_new(struct amqp_delivery *d,
+				      const char *reason); /* d: TAKEN; reason NULL: acknowledge */
 void amqp_command_free(struct amqp_command **c);
 void amqp_delivery_free(struct amqp_delivery *d);
 
-int amqp_conn_new(const struct amqp_conn_spec *spec, struct amqp_conn **conn) MUST_CHECK; /* E_CONFIG, logged */
+int amqp_conn_new(const struct amqp_conn_spec *spec,
+		  struct amqp_conn **conn) MUST_CHECK; /* E_CONFIG, logged */
 void amqp_conn_free(struct amqp_conn **conn);
 /* Connect, declare, consume. On an error the reason is in amqp_conn_reason. */
 int amqp_conn_open(struct amqp_conn *c) MUST_CHECK;

@@ -22,20 +22,20 @@ struct ws_host {
 	void *loops[1];
 	struct ws_conn *adopting; /* its handshake is answered inside lws_adopt_… */
 	bool adopting_died;
-	struct list fresh;        /* established, `open` not called yet */
+	struct list fresh; /* established, `open` not called yet */
 	struct svc_turn turn;
 };
 
 struct ws_conn {
-	struct list node;    /* on host->fresh */
+	struct list node; /* on host->fresh */
 	struct ws_host *host;
 	struct lws *wsi;
 	void *user;
-	struct buf early;    /* messages that came before `open`: uint32_t length, flag, bytes */
-	bool handed;         /* `open` was called */
-	struct buf part;     /* pieces of a message that is not complete; no memory between messages */
+	struct buf early; /* messages that came before `open`: uint32_t length, flag, bytes */
+	bool handed;      /* `open` was called */
+	struct buf part;  /* pieces of a message that is not complete; no memory between messages */
 	bool established;
-	bool closing;        /* the handlers get no message any more */
+	bool closing; /* the handlers get no message any more */
 	bool wants_writable;
 };
 
@@ -188,7 +188,8 @@ static void on_destroy(struct ws_conn *conn)
 	mem_free(conn);
 }
 
-static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *session, void *in, size_t n)
+static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *session, void *in,
+		    size_t n)
 {
 	struct ws_conn *conn = wsi ? lws_get_opaque_user_data(wsi) : NULL;
 	struct ws_host *host = wsi ? lws_context_user(lws_get_context(wsi)) : NULL;
@@ -232,7 +233,11 @@ static const struct lws_protocols protocols[] = {
 	{ NULL, NULL, 0, 0, 0, NULL, 0 },
 };
 
-int ws_host_open(struct svc *svc, const struct ws_handlers *handlers, size_t max_message_bytes, struct ws_host **host)
+/* Engine.IO has a heartbeat of its own; the library's keeps all connections in one sorted list, which makes each new one O(n). */
+static const lws_retry_bo_t no_validity_timer = { 0 };
+
+int ws_host_open(struct svc *svc, const struct ws_handlers *handlers, size_t max_message_bytes,
+		 struct ws_host **host)
 {
 	struct lws_context_creation_info info;
 	struct ws_host *h = mem_need(sizeof(*h));
@@ -243,13 +248,15 @@ int ws_host_open(struct svc *svc, const struct ws_handlers *handlers, size_t max
 	h->loops[0] = svc->loop;
 	memset(&info, 0, sizeof(info));
 	lws_set_log_level(LLL_ERR | LLL_WARN, log_line);
-	info.options = LWS_SERVER_OPTION_LIBUV | LWS_SERVER_OPTION_EXPLICIT_VHOSTS | LWS_SERVER_OPTION_VALIDATE_UTF8;
+	info.options = LWS_SERVER_OPTION_LIBUV | LWS_SERVER_OPTION_EXPLICIT_VHOSTS |
+		       LWS_SERVER_OPTION_VALIDATE_UTF8;
 	info.foreign_loops = h->loops;
 	info.port = CONTEXT_PORT_NO_LISTEN_SERVER;
 	info.protocols = protocols;
 	info.pt_serv_buf_size = SERVICE_BUFFER_BYTES;
 	info.max_http_header_data = 1024;
 	info.max_http_header_pool = 256;
+	info.retry_and_idle_policy = &no_validity_timer;
 	info.user = h;
 	info.gid = (gid_t)-1;
 	info.uid = (uid_t)-1;
@@ -257,7 +264,8 @@ int ws_host_open(struct svc *svc, const struct ws_handlers *handlers, size_t max
 	if (h->context)
 		h->vhost = lws_create_vhost(h->context, &info);
 	if (!h->vhost) {
-		log_error("websocket", "libwebsockets does not start: is the package libwebsockets-evlib-uv installed?");
+		log_error("websocket", "libwebsockets does not start: is the package "
+				       "libwebsockets-evlib-uv installed?");
 		if (h->context)
 			lws_context_destroy(h->context);
 		mem_free(h);
@@ -288,14 +296,16 @@ bool ws_key_good(struct str key)
 	return key.n == 24 && b64_decode(key, raw, &n) == 0 && n == 16;
 }
 
-int ws_adopt(struct ws_host *host, int fd, struct str key, struct str rest, void *user, struct ws_conn **conn)
+int ws_adopt(struct ws_host *host, int fd, struct str key, struct str rest, void *user,
+	     struct ws_conn **conn)
 {
 	struct ws_conn *c = mem_try(sizeof(*c));
 	struct buf head = BUF_INIT(rest.n + 1024);
 	struct lws *wsi;
 
-	buf_addz(&head, "GET / HTTP/1.1\r\nHost: edge\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-			"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: ");
+	buf_addz(&head,
+		 "GET / HTTP/1.1\r\nHost: edge\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+		 "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: ");
 	buf_add(&head, key);
 	buf_addz(&head, "\r\n\r\n");
 	buf_add(&head, rest);

@@ -32,7 +32,8 @@ struct ws_handlers {
 	void (*closed)(void *user);
 };
 
-int ws_host_open(struct svc *svc, const struct ws_handlers *handlers, size_t max_message_bytes, struct ws_host **host) MUST_CHECK;
+int ws_host_open(struct svc *svc, const struct ws_handlers *handlers, size_t max_message_bytes,
+		 struct ws_host **host) MUST_CHECK;
 /* Close every connection and the library; the loop must run until it is done. */
 void ws_host_close(struct ws_host **host);
 
@@ -40,7 +41,8 @@ void ws_host_close(struct ws_host **host);
  * Give a client's socket to the library. fd: TAKEN also on error. key: Sec-WebSocket-Key, checked (ws_key_good). rest: what was read
  * behind the request (COPIED). user: passed to the handlers. No handler runs before this returns; `open` follows in the same turn.
  */
-int ws_adopt(struct ws_host *host, int fd, struct str key, struct str rest, void *user, struct ws_conn **conn) MUST_CHECK;
+int ws_adopt(struct ws_host *host, int fd, struct str key, struct str rest, void *user,
+	     struct ws_conn **conn) MUST_CHECK;
 /* 24 characters of base64 for 16 bytes (RFC 6455 section 4.1). */
 bool ws_key_good(struct str key);
 

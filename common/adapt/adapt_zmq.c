@@ -18,6 +18,7 @@ struct adapt_zmq {
 	adapt_zmq_message_fn fn;
 	void *ctx;
 	bool receiving, closed;
+	bool look; /* there may be something to receive */
 };
 
 /* One context per process, for as long as there are sockets. */
@@ -29,7 +30,8 @@ static void set_int(void *socket, int option, int value)
 	BUG_ON(zmq_setsockopt(socket, option, &value, sizeof(value)));
 }
 
-static int configure(struct adapt_zmq *s, enum adapt_zmq_kind kind, const char *identity, const char *endpoint)
+static int configure(struct adapt_zmq *s, enum adapt_zmq_kind kind, const char *identity,
+		     const char *endpoint)
 {
 	set_int(s->socket, ZMQ_LINGER, 0);
 	set_int(s->socket, ZMQ_SNDHWM, HIGH_WATER);
@@ -56,17 +58,11 @@ static void release_context(void)
 
 static void on_poll(uv_poll_t *poll, int status, int events)
 {
-	(void)poll; /* the loop is awake: on_turn does the rest */
+	struct adapt_zmq *s = poll->data;
+
 	(void)status;
 	(void)events;
-}
-
-static bool readable(struct adapt_zmq *s)
-{
-	int events = 0;
-	size_t n = sizeof(events);
-
-	return !s->closed && zmq_getsockopt(s->socket, ZMQ_EVENTS, &events, &n) == 0 && (events & ZMQ_POLLIN);
+	s->look = true; /* on_turn does the rest */
 }
 
 /* One message with all its frames; false when there is none. */
@@ -80,7 +76,8 @@ static bool receive(struct adapt_zmq *s)
 	while (more) {
 		zmq_msg_t *part = &parts[count < ADAPT_ZMQ_FRAMES_MAX ? count : 0];
 
-		if (count == ADAPT_ZMQ_FRAMES_MAX) { /* more than any message of ours has: drop it whole */
+		if (count ==
+		    ADAPT_ZMQ_FRAMES_MAX) { /* more than any message of ours has: drop it whole */
 			zmq_msg_close(part);
 			surplus++;
 		}
@@ -104,27 +101,29 @@ static bool receive(struct adapt_zmq *s)
 	return count > 0;
 }
 
+/*
+ * Receive until ZeroMQ says that there is nothing: from then on its descriptor wakes us, unless a send has eaten the edge meanwhile.
+ */
 static bool on_turn(void *ctx)
 {
 	struct adapt_zmq *s = ctx;
-	bool more = false;
 
+	if (!s->look)
+		return false;
 	s->receiving = true;
-	for (unsigned n = 0; n < ADAPT_ZMQ_PER_TURN && !s->closed; n++) {
-		more = readable(s) && receive(s);
-		if (!more)
-			break;
-	}
+	for (unsigned n = 0; n < ADAPT_ZMQ_PER_TURN && s->look && !s->closed; n++)
+		s->look = receive(s);
 	s->receiving = false;
 	if (s->closed) {
 		mem_free(s);
 		return false;
 	}
-	return more && readable(s);
+	return s->look;
 }
 
-int adapt_zmq_open(struct svc *svc, enum adapt_zmq_kind kind, const char *identity, const char *endpoint, adapt_zmq_message_fn fn,
-		   void *ctx, struct adapt_zmq **sock)
+int adapt_zmq_open(struct svc *svc, enum adapt_zmq_kind kind, const char *identity,
+		   const char *endpoint, adapt_zmq_message_fn fn, void *ctx,
+		   struct adapt_zmq **sock)
 {
 	struct adapt_zmq *s = mem_need(sizeof(*s));
 	size_t n = sizeof(int);
@@ -139,9 +138,12 @@ int adapt_zmq_open(struct svc *svc, enum adapt_zmq_kind kind, const char *identi
 	s->socket = zmq_socket(context, kind == ADAPT_ZMQ_ROUTER ? ZMQ_ROUTER : ZMQ_DEALER);
 	BUG_ON(!s->socket);
 	if (configure(s, kind, identity, endpoint)) {
-		log_error("bus", kind == ADAPT_ZMQ_ROUTER ? "cannot listen: is it ipc://PATH or tcp://ADDRESS:PORT, and free?" :
-							    "cannot connect: is it ipc://PATH or tcp://HOST:PORT?",
-			  KV_Z("endpoint", endpoint), KV_Z("reason", zmq_strerror(errno)));
+		log_error(
+			"bus",
+			kind == ADAPT_ZMQ_ROUTER
+				? "cannot listen: is it ipc://PATH or tcp://ADDRESS:PORT, and free?"
+				: "cannot connect: is it ipc://PATH or tcp://HOST:PORT?",
+			KV_Z("endpoint", endpoint), KV_Z("reason", zmq_strerror(errno)));
 		zmq_close(s->socket);
 		mem_free(s);
 		release_context();
@@ -150,6 +152,8 @@ int adapt_zmq_open(struct svc *svc, enum adapt_zmq_kind kind, const char *identi
 	BUG_ON(zmq_getsockopt(s->socket, ZMQ_FD, &fd, &n));
 	s->poll = mem_need(sizeof(*s->poll));
 	uv_poll_init(svc->loop, s->poll, fd);
+	s->poll->data = s;
+	s->look = true;
 	uv_poll_start(s->poll, UV_READABLE, on_poll);
 	s->turn = (struct svc_turn){ .fn = on_turn, .ctx = s };
 	svc_turn_add(svc, SVC_RANK_RECEIVE, &s->turn);
@@ -181,6 +185,7 @@ void adapt_zmq_close(struct adapt_zmq **sock)
 
 int adapt_zmq_send(struct adapt_zmq *s, const struct str *frames, size_t frame_count)
 {
+	s->look = true;
 	for (size_t i = 0; i < frame_count; i++) {
 		int flags = ZMQ_DONTWAIT | (i + 1 < frame_count ? ZMQ_SNDMORE : 0);
 

@@ -21,15 +21,16 @@ struct adapt_zmq;
 
 enum adapt_zmq_kind {
 	ADAPT_ZMQ_DEALER = 0, /* connects; queues only for a peer that is there (ZMQ_IMMEDIATE) */
-	ADAPT_ZMQ_ROUTER,     /* binds; frame 0 is the peer's identity, both ways (ZMQ_ROUTER_MANDATORY, ZMQ_ROUTER_HANDOVER) */
+	ADAPT_ZMQ_ROUTER, /* binds; frame 0 is the peer's identity, both ways (ZMQ_ROUTER_MANDATORY, ZMQ_ROUTER_HANDOVER) */
 };
 
 /* One whole message. */
 typedef void (*adapt_zmq_message_fn)(void *ctx, const struct str *frames, size_t frame_count);
 
 /* identity: of a DEALER, unique per process life; NULL: ZeroMQ makes one up. E_CONFIG: the endpoint is not usable (logged). */
-int adapt_zmq_open(struct svc *svc, enum adapt_zmq_kind kind, const char *identity, const char *endpoint, adapt_zmq_message_fn fn,
-		   void *ctx, struct adapt_zmq **sock) MUST_CHECK;
+int adapt_zmq_open(struct svc *svc, enum adapt_zmq_kind kind, const char *identity,
+		   const char *endpoint, adapt_zmq_message_fn fn, void *ctx,
+		   struct adapt_zmq **sock) MUST_CHECK;
 void adapt_zmq_close(struct adapt_zmq **sock); /* harmless inside the socket's own handler */
 /* 0; E_AGAIN: no room (high-water mark) or, DEALER, no peer; E_CLOSED: ROUTER, that peer is not there. */
 int adapt_zmq_send(struct adapt_zmq *sock, const struct str *frames, size_t frame_count) MUST_CHECK;

@@ -107,7 +107,8 @@ int idset_add(struct idset *s, uint64_t high, uint64_t low, uint64_t now_ms, uin
 {
 	size_t at, slot;
 
-	while (s->count > 0 && (s->count >= s->max_count || s->ring[s->head].at_ms + s->max_age_ms < now_ms))
+	while (s->count > 0 &&
+	       (s->count >= s->max_count || s->ring[s->head].at_ms + s->max_age_ms < now_ms))
 		drop_oldest(s);
 	if (s->count == s->cap && grow(s))
 		return E_NOMEM;

@@ -29,7 +29,8 @@ struct idset {
 void idset_init(struct idset *s, size_t max_count, uint64_t max_age_ms);
 void idset_fini(struct idset *s);
 /* Add an id. 0: it was not known (now it is, with the note); E_EXISTS: known, *note (may be NULL) receives its note; E_NOMEM. */
-int idset_add(struct idset *s, uint64_t high, uint64_t low, uint64_t now_ms, uint64_t *note) MUST_CHECK;
+int idset_add(struct idset *s, uint64_t high, uint64_t low, uint64_t now_ms,
+	      uint64_t *note) MUST_CHECK;
 /* Change the note of a known id; E_NOTFOUND. */
 int idset_note(struct idset *s, uint64_t high, uint64_t low, uint64_t note);
 /* Forget one id (a publish that was refused after all). */

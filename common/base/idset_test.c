@@ -50,7 +50,8 @@ static void test_add_when_full_then_oldest_is_forgotten(void **state)
 		assert_int_equal(idset_add(&s, i * 0x9e37, i, i, NULL), 0);
 		assert_true(idset_count(&s) <= MAX);
 		if (i > 10)
-			assert_int_equal(idset_add(&s, (i - 10) * 0x9e37, i - 10, i, NULL), E_EXISTS);
+			assert_int_equal(idset_add(&s, (i - 10) * 0x9e37, i - 10, i, NULL),
+					 E_EXISTS);
 	}
 	for (uint64_t i = ROUNDS; i > ROUNDS - MAX + 1; i--)
 		assert_int_equal(idset_note(&s, i * 0x9e37, i, 1), 0);

@@ -16,14 +16,17 @@ struct bus_answerer {
 	void *ctx;
 };
 
-static void send_body(struct bus_answerer *a, struct str peer, uint64_t first, uint64_t second, enum wire_id id, const void *message)
+static void send_body(struct bus_answerer *a, struct str peer, uint64_t first, uint64_t second,
+		      enum wire_id id, const void *message)
 {
 	struct blob *body = wire_pack(id, message);
 	char envelope[BUS_ENVELOPE_BYTES];
-	struct str frames[3] = { peer, bus_envelope(envelope, first, second), body ? blob_str(body) : STR_NONE };
+	struct str frames[3] = { peer, bus_envelope(envelope, first, second),
+				 body ? blob_str(body) : STR_NONE };
 
 	if (!body)
-		log_error("bus", "an answer does not fit its message", KV_Z("message", wire_name(id)));
+		log_error("bus", "an answer does not fit its message",
+			  KV_Z("message", wire_name(id)));
 	else if (adapt_zmq_send(a->sock, frames, 3))
 		log_debug("bus", "the asker is gone");
 	blob_unref(&body);
@@ -39,7 +42,8 @@ static void on_frames(void *ctx, const struct str *frames, size_t frame_count)
 	uint64_t left;
 	int err;
 
-	if (frame_count != 3 || frames[0].n > sizeof(q.peer) || bus_envelope_read(frames[1], &q.request, &left)) {
+	if (frame_count != 3 || frames[0].n > sizeof(q.peer) ||
+	    bus_envelope_read(frames[1], &q.request, &left)) {
 		metrics_inc(METRIC_WIRE_BAD);
 		return;
 	}
@@ -58,14 +62,16 @@ static void on_frames(void *ctx, const struct str *frames, size_t frame_count)
 	a->fn(a->ctx, &q, id, &any);
 }
 
-int bus_answerer_open(struct svc *svc, const char *endpoint, bus_question_fn fn, void *ctx, struct bus_answerer **a)
+int bus_answerer_open(struct svc *svc, const char *endpoint, bus_question_fn fn, void *ctx,
+		      struct bus_answerer **a)
 {
 	struct bus_answerer *answerer = mem_need(sizeof(*answerer));
 	int err;
 
 	answerer->fn = fn;
 	answerer->ctx = ctx;
-	err = adapt_zmq_open(svc, ADAPT_ZMQ_ROUTER, NULL, endpoint, on_frames, answerer, &answerer->sock);
+	err = adapt_zmq_open(svc, ADAPT_ZMQ_ROUTER, NULL, endpoint, on_frames, answerer,
+			     &answerer->sock);
 	if (err)
 		mem_free(answerer);
 	else
@@ -82,7 +88,8 @@ void bus_answerer_close(struct bus_answerer **a)
 	*a = NULL;
 }
 
-void bus_answerer_reply(struct bus_answerer *a, const struct bus_question *q, enum wire_id id, const void *message)
+void bus_answerer_reply(struct bus_answerer *a, const struct bus_question *q, enum wire_id id,
+			const void *message)
 {
 	send_body(a, str_make(q->peer, q->peer_bytes), q->request, 0, id, message);
 }

@@ -76,7 +76,8 @@ static inline void world_close(struct world *w)
 	assert_int_equal(rmdir(w->dir), 0);
 }
 
-static inline struct svc *end_open(struct end *e, struct world *w, const char *role, const char *instance)
+static inline struct svc *end_open(struct end *e, struct world *w, const char *role,
+				   const char *instance)
 {
 	struct svc *svc = &e->process.svc;
 
@@ -103,7 +104,8 @@ static inline void end_close(struct end *e)
 	uv_close((uv_handle_t *)&p->idle, NULL);
 	uv_close((uv_handle_t *)&p->wheel_timer, NULL);
 	uv_close((uv_handle_t *)&p->stop_timer, NULL);
-	while (uv_run(p->svc.loop, UV_RUN_NOWAIT) && uv_is_closing((uv_handle_t *)&p->idle) && uv_is_active((uv_handle_t *)&p->idle))
+	while (uv_run(p->svc.loop, UV_RUN_NOWAIT) && uv_is_closing((uv_handle_t *)&p->idle) &&
+	       uv_is_active((uv_handle_t *)&p->idle))
 		;
 	conf_fini(&p->svc.conf);
 }
@@ -120,7 +122,7 @@ struct script {
 	struct end end;
 	struct world *world;
 	struct adapt_zmq *sock;
-	bool routes;            /* ROUTER: answers go to who was heard last */
+	bool routes; /* ROUTER: answers go to who was heard last */
 	char peer[128];
 	size_t peer_bytes;
 	struct seen seen[SEEN_MAX];
@@ -143,13 +145,16 @@ static inline void script_on_frames(void *ctx, const struct str *frames, size_t 
 	s->count++;
 }
 
-static inline void script_open(struct script *s, struct world *w, enum adapt_zmq_kind kind, const char *identity, const char *endpoint)
+static inline void script_open(struct script *s, struct world *w, enum adapt_zmq_kind kind,
+			       const char *identity, const char *endpoint)
 {
 	memset(s, 0, sizeof(*s));
 	s->world = w;
 	s->routes = kind == ADAPT_ZMQ_ROUTER;
 	end_open(&s->end, w, "script", "script");
-	assert_int_equal(adapt_zmq_open(&s->end.process.svc, kind, identity, endpoint, script_on_frames, s, &s->sock), 0);
+	assert_int_equal(adapt_zmq_open(&s->end.process.svc, kind, identity, endpoint,
+					script_on_frames, s, &s->sock),
+			 0);
 }
 
 static inline void script_close(struct script *s)
@@ -170,7 +175,8 @@ static inline void script_say_frames(struct script *s, struct str envelope, stru
 	RUN_UNTIL(s->world, script_try_frames(s, envelope, body)); /* not before it is connected */
 }
 
-static inline void script_say(struct script *s, uint64_t first, uint64_t second, enum wire_id id, const void *message)
+static inline void script_say(struct script *s, uint64_t first, uint64_t second, enum wire_id id,
+			      const void *message)
 {
 	struct blob *body = wire_pack(id, message);
 	char envelope[BUS_ENVELOPE_BYTES];

@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "common/bus/bus_link_impl.h"
+#include "common/bus/bus_link.h"
 
 #include "common/base/clock.h"
 #include "common/base/mem.h"
 #include "common/base/rnd.h"
+#include "common/bus/bus_link_impl.h"
 #include "common/log/log.h"
 #include "common/metrics/metrics.h"
 
 #define GREET_AGAIN_MS 50u
 #define PAYLOADS_MAX 256u
 #define KNOWN_MAX 1000u
+#define ACK_LATE_COUNT 256u
 
 /* ── numbers ── */
 
@@ -52,7 +54,8 @@ bool bus_link_rewind(struct bus_link *link, uint64_t received)
 /* ── out ── */
 
 /* The one place where frames leave. */
-int bus_link_transmit(struct bus_link *link, uint64_t number, struct str body, struct blob *const *payload, uint32_t payload_count)
+int bus_link_transmit(struct bus_link *link, uint64_t number, struct str body,
+		      struct blob *const *payload, uint32_t payload_count)
 {
 	struct str frames[3 + PAYLOADS_MAX];
 	char envelope[BUS_ENVELOPE_BYTES];
@@ -79,7 +82,8 @@ void bus_link_say(struct bus_link *link, enum wire_id id, const void *message)
 	int err = body ? bus_link_transmit(link, 0, blob_str(body), NULL, 0) : E_NOMEM;
 
 	if (err)
-		log_debug("bus", "not said now, it is said again", KV_Z("message", wire_name(id)), KV_Z("peer", bus_link_peer(link)));
+		log_debug("bus", "not said now, it is said again", KV_Z("message", wire_name(id)),
+			  KV_Z("peer", bus_link_peer(link)));
 	blob_unref(&body);
 }
 
@@ -88,8 +92,10 @@ static void pump(struct bus_link *link)
 {
 	const struct bus_ring_item *item;
 
-	while (link->state == BUS_LINK_UP && (item = bus_ring_get(&link->ring, link->sent + 1)) != NULL) {
-		if (bus_link_transmit(link, link->sent + 1, blob_str(item->body), bus_ring_payload(item), item->payload_count))
+	while (link->state == BUS_LINK_UP &&
+	       (item = bus_ring_get(&link->ring, link->sent + 1)) != NULL) {
+		if (bus_link_transmit(link, link->sent + 1, blob_str(item->body),
+				      bus_ring_payload(item), item->payload_count))
 			break; /* no room: the next turn or the timer goes on */
 		link->sent++;
 	}
@@ -110,27 +116,32 @@ static bool on_turn(void *ctx)
 	if (link->state != BUS_LINK_UP)
 		return false;
 	pump(link);
-	if (link->told != link->received)
+	if (link->told != link->received &&
+	    (link->ack_soon || link->received - link->told >= ACK_LATE_COUNT))
 		say_pong(link);
+	link->ack_soon = false;
 	return false;
 }
 
-int bus_link_send(struct bus_link *link, struct blob *body, struct blob *const *payload, uint32_t payload_count, bool counted,
-		  uint64_t *number)
+int bus_link_send(struct bus_link *link, struct blob *body, struct blob *const *payload,
+		  uint32_t payload_count, bool counted, uint64_t *number)
 {
 	const struct conf *conf = &link->svc->conf;
 	uint64_t given;
 	int err;
 
 	if (!counted) {
-		err = link->state == BUS_LINK_UP ? bus_link_transmit(link, 0, blob_str(body), payload, payload_count) : E_CLOSED;
+		err = link->state == BUS_LINK_UP
+			      ? bus_link_transmit(link, 0, blob_str(body), payload, payload_count)
+			      : E_CLOSED;
 		if (err)
 			metrics_inc(METRIC_LINK_VOLATILE_DROPPED);
 		return err;
 	}
 	if (!link->synced)
 		return E_CLOSED;
-	if (link->ring.count >= (uint64_t)conf->link_unacked_count || link->ring.bytes >= (uint64_t)conf->link_unacked_bytes) {
+	if (link->ring.count >= (uint64_t)conf->link_unacked_count ||
+	    link->ring.bytes >= (uint64_t)conf->link_unacked_bytes) {
 		metrics_inc(METRIC_LINK_OVERFLOWS);
 		return E_FULL;
 	}
@@ -164,8 +175,9 @@ static void ask_for_rest(struct bus_link *link, uint64_t number)
 		return;
 	link->resync_ms = clock_ms();
 	metrics_inc(METRIC_LINK_GAPS);
-	log_warn("bus", "a gap in the numbers of a link: the rest is asked for", KV_Z("peer", bus_link_peer(link)),
-		 KV_U("expected", link->received + 1), KV_U("got", number));
+	log_warn("bus", "a gap in the numbers of a link: the rest is asked for",
+		 KV_Z("peer", bus_link_peer(link)), KV_U("expected", link->received + 1),
+		 KV_U("got", number));
 	if (link->server)
 		bus_link_say(link, WIRE_RESYNC, &resync);
 	else
@@ -192,7 +204,9 @@ static bool in_order(struct bus_link *link, uint64_t number)
 /* What the links say among themselves. False: it is for the service. */
 static bool is_own(struct bus_link *link, const struct bus_message *m)
 {
-	uint64_t sent = m->id == WIRE_PING ? m->any.ping.sent : m->id == WIRE_PONG ? m->any.pong.sent : 0;
+	uint64_t sent = m->id == WIRE_PING   ? m->any.ping.sent
+			: m->id == WIRE_PONG ? m->any.pong.sent
+					     : 0;
 
 	switch (m->id) {
 	case WIRE_PING:
@@ -228,11 +242,15 @@ void bus_link_receive(struct bus_link *link, const struct str *frames, size_t fr
 		return;
 	on_ack(link, ack);
 	err = wire_unpack(frames[1], &m.id, &m.any);
+	/* Nobody waits for the acknowledgement of an answer: it goes with the next message, or the next ping. */
+	if (m.number && (err || (m.id != WIRE_PUBLISHED && m.id != WIRE_SUBSCRIBED)))
+		link->ack_soon = true;
 	if (err == E_UNKNOWN) {
 		metrics_inc(METRIC_WIRE_UNKNOWN);
 	} else if (err) {
 		metrics_inc(METRIC_WIRE_BAD);
-		log_warn("bus", "a message does not decode and is dropped", KV_Z("peer", bus_link_peer(link)), KV_ERR(err));
+		log_warn("bus", "a message does not decode and is dropped",
+			 KV_Z("peer", bus_link_peer(link)), KV_ERR(err));
 	}
 	if (err || is_own(link, &m))
 		return;
@@ -244,7 +262,8 @@ void bus_link_receive(struct bus_link *link, const struct str *frames, size_t fr
 
 /* ── life ── */
 
-void bus_link_setup(struct bus_link *link, struct svc *svc, const struct bus_handlers *handlers, void *ctx)
+void bus_link_setup(struct bus_link *link, struct svc *svc, const struct bus_handlers *handlers,
+		    void *ctx)
 {
 	link->svc = svc;
 	link->handlers = handlers;
@@ -278,12 +297,13 @@ void bus_link_down(struct bus_link *link)
 bool bus_version_fits(const char *peer, uint64_t version, uint64_t abi)
 {
 	if (version != WIRE_VERSION) {
-		log_error("bus", "peer speaks another protocol version: its link stays down", KV_Z("peer", peer), KV_U("theirs", version),
-			  KV_U("ours", WIRE_VERSION));
+		log_error("bus", "peer speaks another protocol version: its link stays down",
+			  KV_Z("peer", peer), KV_U("theirs", version), KV_U("ours", WIRE_VERSION));
 		return false;
 	}
 	if (abi != wire_abi())
-		log_info("bus", "peer has other messages than we: a rolling upgrade?", KV_Z("peer", peer));
+		log_info("bus", "peer has other messages than we: a rolling upgrade?",
+			 KV_Z("peer", peer));
 	return true;
 }
 
@@ -406,14 +426,16 @@ static void on_timer(struct wheel_timer *timer)
 	svc_arm(link->svc, timer, now + (uint64_t)conf->link_heartbeat_ms);
 }
 
-int bus_link_open(struct svc *svc, const char *endpoint, const struct bus_handlers *handlers, void *ctx, struct bus_link **link)
+int bus_link_open(struct svc *svc, const char *endpoint, const struct bus_handlers *handlers,
+		  void *ctx, struct bus_link **link)
 {
 	struct bus_link *l = mem_need(sizeof(*l));
 	char identity[128];
 	int err;
 
 	/* Of this process life: a process that was started anew is another peer, the old one's leftovers cannot be taken for it. */
-	snprintf(identity, sizeof(identity), "%s/%016llx", svc->instance, (unsigned long long)bus_epoch());
+	snprintf(identity, sizeof(identity), "%s/%016llx", svc->instance,
+		 (unsigned long long)bus_epoch());
 	snprintf(l->endpoint, sizeof(l->endpoint), "%s", endpoint);
 	err = adapt_zmq_open(svc, ADAPT_ZMQ_DEALER, identity, endpoint, on_frames, l, &l->sock);
 	if (err) {

@@ -29,9 +29,9 @@ struct bus_server; /* the binding side: many peers */
 
 struct bus_message {
 	enum wire_id id;
-	union wire_any any;     /* BORROWED from the frames until the handler returns */
-	uint64_t number;        /* 0: not counted */
-	struct str body;        /* the body frame as received */
+	union wire_any any;        /* BORROWED from the frames until the handler returns */
+	uint64_t number;           /* 0: not counted */
+	struct str body;           /* the body frame as received */
 	const struct str *payload; /* payload_count frames, BORROWED */
 	uint32_t payload_count;
 };
@@ -49,15 +49,15 @@ struct bus_handlers {
 };
 
 /* ── connecting side ── one link per endpoint; reconnects for ever */
-int bus_link_open(struct svc *svc, const char *endpoint, const struct bus_handlers *handlers, void *ctx,
-		  struct bus_link **link) MUST_CHECK;
+int bus_link_open(struct svc *svc, const char *endpoint, const struct bus_handlers *handlers,
+		  void *ctx, struct bus_link **link) MUST_CHECK;
 void bus_link_close(struct bus_link **link);
 /* Names for the `known` of this link's HELLOs; COPIED. */
 void bus_link_set_known(struct bus_link *link, const struct wire_list *names);
 
 /* ── binding side ── */
-int bus_server_open(struct svc *svc, const char *endpoint, const struct bus_handlers *handlers, void *ctx,
-		    struct bus_server **server) MUST_CHECK;
+int bus_server_open(struct svc *svc, const char *endpoint, const struct bus_handlers *handlers,
+		    void *ctx, struct bus_server **server) MUST_CHECK;
 void bus_server_close(struct bus_server **server);
 /* While closed to a role, its HELLOs wait unanswered (they are repeated by the peer): publishers until edges have told their state. */
 void bus_server_hold_role(struct bus_server *server, const char *role, bool hold);
@@ -69,19 +69,22 @@ struct bus_link *bus_server_next(struct bus_server *server, struct bus_link *aft
  * number (may be NULL) receives the counted message's number.
  * errors: E_FULL, E_CLOSED, E_AGAIN (uncounted only), E_NOMEM.
  */
-int bus_link_send(struct bus_link *link, struct blob *body, struct blob *const *payload, uint32_t payload_count, bool counted,
-		  uint64_t *number) MUST_CHECK;
+int bus_link_send(struct bus_link *link, struct blob *body, struct blob *const *payload,
+		  uint32_t payload_count, bool counted, uint64_t *number) MUST_CHECK;
 /* wire_pack and send without payload. */
-int bus_link_send_msg(struct bus_link *link, enum wire_id id, const void *message, bool counted) MUST_CHECK;
+int bus_link_send_msg(struct bus_link *link, enum wire_id id, const void *message,
+		      bool counted) MUST_CHECK;
 /* Forget the link's numbers and make the peer come with a new HELLO (binding side). */
 void bus_link_reset(struct bus_link *link);
 
 bool bus_link_up(const struct bus_link *link);
-const char *bus_link_peer(const struct bus_link *link);      /* the peer's instance, or the endpoint before the first WELCOME */
-const char *bus_link_role(const struct bus_link *link);      /* binding side: the peer's role */
+const char *bus_link_peer(
+	const struct bus_link
+		*link); /* the peer's instance, or the endpoint before the first WELCOME */
+const char *bus_link_role(const struct bus_link *link); /* binding side: the peer's role */
 uint64_t bus_link_peer_epoch(const struct bus_link *link);
 uint64_t bus_link_unacked(const struct bus_link *link);
-void bus_link_set_user(struct bus_link *link, void *user);   /* for the service; NULL at first */
+void bus_link_set_user(struct bus_link *link, void *user); /* for the service; NULL at first */
 void *bus_link_user(const struct bus_link *link);
 
 uint64_t bus_epoch(void); /* of this process: random, never 0 */

@@ -18,40 +18,44 @@ struct bus_link {
 	struct svc *svc;
 	const struct bus_handlers *handlers;
 	void *ctx, *user;
-	struct bus_server *server;   /* NULL: connecting side */
-	struct list node;            /* on server->links */
-	struct adapt_zmq *sock;      /* own (connecting side), or the server's */
+	struct bus_server *server; /* NULL: connecting side */
+	struct list node;          /* on server->links */
+	struct adapt_zmq *sock;    /* own (connecting side), or the server's */
 	enum bus_link_state state;
-	char endpoint[256];          /* connecting side */
-	char identity[128];          /* of the ZeroMQ peer (binding side) */
+	char endpoint[256]; /* connecting side */
+	char identity[128]; /* of the ZeroMQ peer (binding side) */
 	size_t identity_bytes;
 	char peer[65], role[17];
-	uint64_t peer_epoch;         /* the process the numbers below belong to; 0: none */
-	uint64_t nonce;              /* of the last HELLO */
-	uint64_t series;             /* nonce of the HELLO that the numbers below began with */
-	bool synced;                 /* the numbers are valid: the link may be resumed */
-	bool answered_resumed;       /* binding side: what the last WELCOME said */
-	struct bus_ring ring;        /* sent or to be sent, not acknowledged */
-	uint64_t sent;               /* newest number handed to ZeroMQ */
-	uint64_t received;           /* newest number received */
-	uint64_t told;               /* newest number acknowledged to the peer */
+	uint64_t peer_epoch;   /* the process the numbers below belong to; 0: none */
+	uint64_t nonce;        /* of the last HELLO */
+	uint64_t series;       /* nonce of the HELLO that the numbers below began with */
+	bool synced;           /* the numbers are valid: the link may be resumed */
+	bool answered_resumed; /* binding side: what the last WELCOME said */
+	struct bus_ring ring;  /* sent or to be sent, not acknowledged */
+	uint64_t sent;         /* newest number handed to ZeroMQ */
+	uint64_t received;     /* newest number received */
+	bool ack_soon;         /* the peer waits for our acknowledgement */
+	uint64_t told;         /* newest number acknowledged to the peer */
 	uint64_t heard_ms, said_ms, checked_ms, resync_ms;
 	uint64_t counted_unacked, counted_bytes; /* this link's part of the metrics */
-	struct blob *known;          /* connecting side: names, each ended by a NUL; NULL: none */
+	struct blob *known; /* connecting side: names, each ended by a NUL; NULL: none */
 	struct wheel_timer timer;
 	struct svc_turn turn;
 };
 
 /* Both sides. */
-void bus_link_setup(struct bus_link *link, struct svc *svc, const struct bus_handlers *handlers, void *ctx);
+void bus_link_setup(struct bus_link *link, struct svc *svc, const struct bus_handlers *handlers,
+		    void *ctx);
 void bus_link_teardown(struct bus_link *link);
 void bus_link_restart_numbers(struct bus_link *link);
 /* A message on a link that is up; frames: envelope, body, payloads. */
 void bus_link_receive(struct bus_link *link, const struct str *frames, size_t frame_count);
 /* Whether the peer's claim to have received up to this number fits; then what it has is dropped and the rest is sent again. */
 bool bus_link_rewind(struct bus_link *link, uint64_t received);
-int bus_link_transmit(struct bus_link *link, uint64_t number, struct str body, struct blob *const *payload, uint32_t payload_count);
-void bus_link_say(struct bus_link *link, enum wire_id id, const void *message); /* uncounted, as it is, whatever the state */
+int bus_link_transmit(struct bus_link *link, uint64_t number, struct str body,
+		      struct blob *const *payload, uint32_t payload_count);
+void bus_link_say(struct bus_link *link, enum wire_id id,
+		  const void *message); /* uncounted, as it is, whatever the state */
 void bus_link_down(struct bus_link *link);
 /* Connecting side: begin with a new HELLO. */
 void bus_link_greet(struct bus_link *link);

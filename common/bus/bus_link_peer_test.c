@@ -150,7 +150,8 @@ static void test_lost_last_message_is_noticed_by_ping_and_pong(void **state)
 	welcome(&g, true, 0);
 	say_number(&g.router, 2, 0, 2);
 	RUN_UNTIL(&g.world, g.edge.got == 2);
-	RUN_UNTIL(&g.world, script_try_frames(&g.router, STR("x"), STR("y"))); /* nonsense changes nothing */
+	RUN_UNTIL(&g.world,
+		  script_try_frames(&g.router, STR("x"), STR("y"))); /* nonsense changes nothing */
 	do { /* at most one HELLO in 50 ms is said for gaps */
 		script_say(&g.router, 0, 0, WIRE_PONG, &pong);
 		uv_run(&g.world.loop, UV_RUN_ONCE);
@@ -227,7 +228,9 @@ static void test_old_or_second_welcome_is_not_taken(void **state)
 
 static void test_version_that_does_not_fit_stays_down(void **state)
 {
-	struct wire_welcome m = { .version = WIRE_VERSION + 1, .name = STR("router-9"), .epoch = 5 };
+	struct wire_welcome m = { .version = WIRE_VERSION + 1,
+				  .name = STR("router-9"),
+				  .epoch = 5 };
 	struct greeting g;
 
 	(void)state;
@@ -259,9 +262,11 @@ static void test_nonsense_neither_acknowledges_nor_stops_the_link(void **state)
 	expect_number(&g.router, 1);
 	script_say_frames(&g.router, STR("\x92\xcf"), STR("\x91\x03"));
 	script_say_frames(&g.router, STR(""), STR(""));
-	script_say_frames(&g.router, bus_envelope(envelope, 0, UINT64_MAX), STR("\x91\x03")); /* more than was sent */
+	script_say_frames(&g.router, bus_envelope(envelope, 0, UINT64_MAX),
+			  STR("\x91\x03")); /* more than was sent */
 	script_say_frames(&g.router, bus_envelope(envelope, 1, 0), STR("\xc1"));
-	script_say_frames(&g.router, bus_envelope(envelope, 2, 0), str_make(unknown, sizeof(unknown)));
+	script_say_frames(&g.router, bus_envelope(envelope, 2, 0),
+			  str_make(unknown, sizeof(unknown)));
 	say_number(&g.router, 3, 0, 1); /* the two before it were counted, too */
 	RUN_UNTIL(&g.world, g.edge.got == 1);
 	assert_int_equal(bus_link_unacked(g.edge.link), 3);
@@ -300,7 +305,11 @@ struct hall {
 
 static struct wire_hello hello_of(const char *name, uint64_t epoch, uint64_t nonce)
 {
-	return (struct wire_hello){ .version = WIRE_VERSION, .name = str_of(name), .role = STR("edge"), .epoch = epoch, .nonce = nonce };
+	return (struct wire_hello){ .version = WIRE_VERSION,
+				    .name = str_of(name),
+				    .role = STR("edge"),
+				    .epoch = epoch,
+				    .nonce = nonce };
 }
 
 static struct seen greet(struct script *s, struct wire_hello m)
@@ -390,7 +399,8 @@ static void test_server_resumes_only_the_same_series_and_possible_numbers(void *
 		hall_up(&h);
 		send_up_to(&h.router, 1, 3);
 		expect_number(&h.edge, 1);
-		assert_false(hall_greet(&h, 1001, wrong[i].series, wrong[i].received).any.welcome.resumed);
+		assert_false(hall_greet(&h, 1001, wrong[i].series, wrong[i].received)
+				     .any.welcome.resumed);
 		assert_int_equal(h.router.ups, 2);
 		assert_int_equal(bus_link_unacked(h.router.link), 0);
 		assert_true(hall_greet(&h, 1002, 1001, 0).any.welcome.resumed);
@@ -441,7 +451,8 @@ static void test_server_notices_gaps_and_unknown_peers(void **state)
 	assert_int_equal(hall_greet(&h, 1001, 1000, 0).any.welcome.received, 0);
 	say_number(&h.edge, 1, 0, 1);
 	RUN_UNTIL(&h.world, h.router.got == 1);
-	for (size_t seen = script_count(&h.edge, WIRE_RESYNC); script_count(&h.edge, WIRE_RESYNC) == seen;) {
+	for (size_t seen = script_count(&h.edge, WIRE_RESYNC);
+	     script_count(&h.edge, WIRE_RESYNC) == seen;) {
 		script_say(&h.edge, 0, 0, WIRE_PING, &ping); /* one RESYNC in 50 ms */
 		uv_run(&h.world.loop, UV_RUN_ONCE);
 	}

@@ -88,7 +88,8 @@ static void test_messages_flow_both_ways_and_are_acknowledged(void **state)
 	}
 	assert_int_equal(p.edge.got + p.router.got, 0); /* no callback inside a call */
 	RUN_UNTIL(&p.world, p.edge.got == 1000 && p.router.got == 1000);
-	RUN_UNTIL(&p.world, bus_link_unacked(p.edge.link) == 0 && bus_link_unacked(p.router.link) == 0);
+	RUN_UNTIL(&p.world,
+		  bus_link_unacked(p.edge.link) == 0 && bus_link_unacked(p.router.link) == 0);
 	assert_int_equal(p.edge.acked, 1000);
 	assert_int_equal(p.router.acked, 1000);
 	pair_close(&p);
@@ -106,7 +107,8 @@ static void test_payload_frames_arrive_and_numbers_are_given(void **state)
 	body = wire_pack(WIRE_PUBLISHED, &m);
 	for (size_t i = 0; i < COUNT_OF(frames); i++)
 		frames[i] = blob_copy(str_make("0123456789", i % 10));
-	assert_int_equal(bus_link_send(p.edge.link, body, frames, COUNT_OF(frames), true, &number), 0);
+	assert_int_equal(bus_link_send(p.edge.link, body, frames, COUNT_OF(frames), true, &number),
+			 0);
 	assert_int_equal(number, 1);
 	assert_int_equal(body->refs, 2); /* kept until it is acknowledged */
 	RUN_UNTIL(&p.world, p.router.got == 1 && bus_link_unacked(p.edge.link) == 0);
@@ -260,7 +262,8 @@ static void test_link_full_of_bytes_refuses(void **state)
 	body = wire_pack(WIRE_PUBLISHED, &m);
 	payload = blob_new(2000);
 	memset(payload->data, 0, 2000);
-	assert_int_equal(bus_link_send(p.edge.link, body, &payload, 1, true, NULL), 0); /* one may be larger */
+	assert_int_equal(bus_link_send(p.edge.link, body, &payload, 1, true, NULL),
+			 0); /* one may be larger */
 	assert_int_equal(bus_link_send(p.edge.link, body, &payload, 1, true, NULL), E_FULL);
 	RUN_UNTIL(&p.world, bus_link_unacked(p.edge.link) == 0);
 	assert_int_equal(side_send(&p.edge, 2), 0);
@@ -314,8 +317,12 @@ static void test_server_that_cannot_listen_says_so(void **state)
 	(void)state;
 	world_open(&w);
 	side_init(&router, &w, "router", "router-0");
-	assert_int_equal(bus_server_open(router.svc, "ipc:///nowhere/at/all", &side_handlers, &router, &router.server), E_CONFIG);
-	assert_int_equal(bus_link_open(router.svc, "nonsense", &side_handlers, &router, &router.link), E_CONFIG);
+	assert_int_equal(bus_server_open(router.svc, "ipc:///nowhere/at/all", &side_handlers,
+					 &router, &router.server),
+			 E_CONFIG);
+	assert_int_equal(
+		bus_link_open(router.svc, "nonsense", &side_handlers, &router, &router.link),
+		E_CONFIG);
 	assert_null(router.server);
 	side_close(&router);
 	world_close(&w);

@@ -11,13 +11,14 @@ struct side {
 	struct end end;
 	struct svc *svc;
 	struct bus_server *server; /* binding side */
-	struct bus_link *link;     /* connecting side: its link; binding side: the one that came up last */
+	struct bus_link
+		*link; /* connecting side: its link; binding side: the one that came up last */
 	unsigned ups, resumed_ups, downs, helds;
-	uint64_t got, expected;    /* messages; ref of the next one */
+	uint64_t got, expected; /* messages; ref of the next one */
 	uint64_t acked;
 	uint64_t payload_bytes;
 	uint32_t known_count;
-	char known[65];            /* the last name a held role knew */
+	char known[65]; /* the last name a held role knew */
 };
 
 static inline void side_on_up(void *ctx, struct bus_link *link, bool resumed)
@@ -75,9 +76,11 @@ static inline void side_on_held(void *ctx, const struct wire_list *known)
 		assert_int_equal(str_copy(name, s->known, sizeof(s->known)), 0);
 }
 
-static const struct bus_handlers side_handlers = { side_on_up, side_on_down, side_on_message, side_on_acked, side_on_held };
+static const struct bus_handlers side_handlers = { side_on_up, side_on_down, side_on_message,
+						   side_on_acked, side_on_held };
 
-static inline void side_init(struct side *s, struct world *w, const char *role, const char *instance)
+static inline void side_init(struct side *s, struct world *w, const char *role,
+			     const char *instance)
 {
 	*s = (struct side){ .expected = 1 };
 	s->svc = end_open(&s->end, w, role, instance);

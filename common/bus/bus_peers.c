@@ -38,7 +38,7 @@ struct bus_peers {
 
 static struct peer *find(struct bus_peers *p, const char *endpoint)
 {
-	LIST_EACH (&p->peers, node, next) {
+	LIST_EACH(&p->peers, node, next) {
 		struct peer *peer = CONTAINER_OF(node, struct peer, node);
 
 		if (strcmp(peer->endpoint, endpoint) == 0)
@@ -65,7 +65,7 @@ static void add(struct bus_peers *p, const struct name *of, const char *endpoint
 
 static void remove_unseen(struct bus_peers *p, const struct name *of)
 {
-	LIST_EACH (&p->peers, node, next) {
+	LIST_EACH(&p->peers, node, next) {
 		struct peer *peer = CONTAINER_OF(node, struct peer, node);
 
 		if (peer->of != of || peer->seen)
@@ -89,16 +89,17 @@ static void on_addresses(uv_getaddrinfo_t *request, int status, struct addrinfo 
 		return;
 	}
 	if (status) {
-		log_warn("bus", "a name cannot be resolved: the addresses known before stay", KV_Z("host", name->host),
-			 KV_Z("reason", uv_strerror(status)));
+		log_warn("bus", "a name cannot be resolved: the addresses known before stay",
+			 KV_Z("host", name->host), KV_Z("reason", uv_strerror(status)));
 		return;
 	}
-	LIST_EACH (&p->peers, node, next)
+	LIST_EACH(&p->peers, node, next)
 		CONTAINER_OF(node, struct peer, node)->seen = false;
 	for (struct addrinfo *a = result; a; a = a->ai_next) {
 		char address[INET6_ADDRSTRLEN], endpoint[ENDPOINT_BYTES];
 
-		if (a->ai_family != AF_INET || uv_ip4_name((struct sockaddr_in *)(void *)a->ai_addr, address, sizeof(address)))
+		if (a->ai_family != AF_INET ||
+		    uv_ip4_name((struct sockaddr_in *)(void *)a->ai_addr, address, sizeof(address)))
 			continue;
 		snprintf(endpoint, sizeof(endpoint), "tcp://%s:%s", address, name->port);
 		add(p, name, endpoint);
@@ -114,14 +115,15 @@ static void look_up(struct name *name)
 	if (name->looking)
 		return;
 	name->request.data = name;
-	name->looking = uv_getaddrinfo(name->peers->svc->loop, &name->request, on_addresses, name->host, NULL, &hints) == 0;
+	name->looking = uv_getaddrinfo(name->peers->svc->loop, &name->request, on_addresses,
+				       name->host, NULL, &hints) == 0;
 }
 
 static void on_timer(struct wheel_timer *timer)
 {
 	struct bus_peers *p = CONTAINER_OF(timer, struct bus_peers, timer);
 
-	LIST_EACH (&p->names, node, next)
+	LIST_EACH(&p->names, node, next)
 		look_up(CONTAINER_OF(node, struct name, node));
 	svc_arm(p->svc, timer, clock_ms() + BUS_PEERS_AGAIN_MS);
 }
@@ -144,10 +146,12 @@ static int take(struct bus_peers *p, struct str item)
 	if (!str_starts(item, STR("tcp://")))
 		return E_CONFIG;
 	rest = str_skip(item, 6);
-	if (!str_cut(rest, ':', &host, &port) || host.n == 0 || str_to_u64(port, &number) || number == 0 || number > 65535)
+	if (!str_cut(rest, ':', &host, &port) || host.n == 0 || str_to_u64(port, &number) ||
+	    number == 0 || number > 65535)
 		return E_CONFIG;
 	name = mem_need(sizeof(*name));
-	if (str_copy(host, name->host, sizeof(name->host)) || str_copy(port, name->port, sizeof(name->port))) {
+	if (str_copy(host, name->host, sizeof(name->host)) ||
+	    str_copy(port, name->port, sizeof(name->port))) {
 		mem_free(name);
 		return E_CONFIG;
 	}
@@ -161,8 +165,8 @@ static int take(struct bus_peers *p, struct str item)
 	return 0;
 }
 
-int bus_peers_open(struct svc *svc, const char *endpoints, const struct bus_peers_handlers *handlers, void *ctx,
-		   struct bus_peers **peers)
+int bus_peers_open(struct svc *svc, const char *endpoints,
+		   const struct bus_peers_handlers *handlers, void *ctx, struct bus_peers **peers)
 {
 	struct bus_peers *p = mem_need(sizeof(*p));
 	struct str rest = str_of(endpoints), item;
@@ -177,7 +181,8 @@ int bus_peers_open(struct svc *svc, const char *endpoints, const struct bus_peer
 	while (conf_list_next(&rest, &item)) {
 		if (take(p, item) == 0)
 			continue;
-		log_error("bus", "not an endpoint: allowed are ipc://PATH and tcp://HOST:PORT", KV_STR("found", item));
+		log_error("bus", "not an endpoint: allowed are ipc://PATH and tcp://HOST:PORT",
+			  KV_STR("found", item));
 		bus_peers_close(peers);
 		return E_CONFIG;
 	}

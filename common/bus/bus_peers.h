@@ -16,12 +16,14 @@
 struct bus_peers;
 
 struct bus_peers_handlers {
-	void (*added)(void *ctx, const char *endpoint);   /* endpoint: BORROWED until the callback returns */
+	void (*added)(void *ctx,
+		      const char *endpoint); /* endpoint: BORROWED until the callback returns */
 	void (*removed)(void *ctx, const char *endpoint);
 };
 
 /* endpoints: comma-separated. E_CONFIG: one is not ipc://PATH or tcp://HOST:PORT (logged). */
-int bus_peers_open(struct svc *svc, const char *endpoints, const struct bus_peers_handlers *handlers, void *ctx,
+int bus_peers_open(struct svc *svc, const char *endpoints,
+		   const struct bus_peers_handlers *handlers, void *ctx,
 		   struct bus_peers **peers) MUST_CHECK;
 void bus_peers_close(struct bus_peers **peers); /* no `removed` is called */
 

@@ -61,7 +61,8 @@ static int grow(struct bus_ring *r)
 	return 0;
 }
 
-int bus_ring_push(struct bus_ring *r, struct blob *body, struct blob *const *payload, uint32_t payload_count, uint64_t *number)
+int bus_ring_push(struct bus_ring *r, struct blob *body, struct blob *const *payload,
+		  uint32_t payload_count, uint64_t *number)
 {
 	struct bus_ring_item *item;
 	struct blob **many = NULL;

@@ -33,7 +33,8 @@ static int push(struct bus_ring *r, uint64_t value, uint32_t payload_count, uint
 	return err;
 }
 
-static void expect_item(const struct bus_ring *r, uint64_t number, uint64_t value, uint32_t payload_count)
+static void expect_item(const struct bus_ring *r, uint64_t number, uint64_t value,
+			uint32_t payload_count)
 {
 	const struct bus_ring_item *item = bus_ring_get(r, number);
 

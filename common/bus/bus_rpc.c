@@ -15,12 +15,12 @@
 
 /* A process that answers. */
 struct replica {
-	struct list node;      /* on rpc->replicas */
+	struct list node; /* on rpc->replicas */
 	struct bus_rpc *rpc;
 	struct adapt_zmq *sock;
-	struct list calls;     /* struct call, sent to it */
+	struct list calls; /* struct call, sent to it */
 	size_t call_count;
-	uint64_t epoch;        /* of its process; 0: not heard of yet */
+	uint64_t epoch; /* of its process; 0: not heard of yet */
 	uint64_t heard_ms, checked_ms, pinged_ms;
 	bool up;
 	struct wheel_timer timer;
@@ -28,10 +28,10 @@ struct replica {
 };
 
 struct call {
-	struct list node;      /* on replica->calls, or on rpc->homeless */
+	struct list node; /* on replica->calls, or on rpc->homeless */
 	struct bus_rpc *rpc;
 	struct replica *replica; /* NULL: nobody is up */
-	uint64_t id;           /* key in rpc->calls */
+	uint64_t id;             /* key in rpc->calls */
 	uint64_t due_ms, again_ms;
 	struct blob *body;
 	uint32_t tries;
@@ -88,16 +88,16 @@ static void finish(struct call *call, int err, enum wire_id id, const union wire
 }
 
 /* The one with the fewest questions; another one than `not`, where there is one. */
-static struct replica *choose(struct bus_rpc *rpc, const struct replica *not )
+static struct replica *choose(struct bus_rpc *rpc, const struct replica * not )
 {
 	struct replica *best = NULL;
 
-	LIST_EACH (&rpc->replicas, node, next) {
+	LIST_EACH(&rpc->replicas, node, next) {
 		struct replica *r = CONTAINER_OF(node, struct replica, node);
 
 		if (!r->up)
 			continue;
-		if (!best || best == not || (r != not && r->call_count < best->call_count))
+		if (!best || best == not || (r != not &&r->call_count < best->call_count))
 			best = r;
 	}
 	return best;
@@ -124,7 +124,7 @@ static bool may_try(const struct call *call)
 	return call->tries == 0 || (call->idempotent && call->tries < TRIES);
 }
 
-static void place(struct call *call, struct replica *not )
+static void place(struct call *call, struct replica * not )
 {
 	struct replica *r = choose(call->rpc, not );
 
@@ -151,8 +151,8 @@ static void on_call_timer(struct wheel_timer *timer)
 	svc_arm(call->rpc->svc, timer, call->due_ms);
 }
 
-int bus_rpc_call(struct bus_rpc *rpc, enum wire_id id, const void *message, uint64_t deadline_ms, bool idempotent, bus_rpc_fn fn,
-		 void *ctx, uint64_t *call_id)
+int bus_rpc_call(struct bus_rpc *rpc, enum wire_id id, const void *message, uint64_t deadline_ms,
+		 bool idempotent, bus_rpc_fn fn, void *ctx, uint64_t *call_id)
 {
 	uint64_t now = clock_ms();
 	struct call *call;
@@ -180,7 +180,8 @@ int bus_rpc_call(struct bus_rpc *rpc, enum wire_id id, const void *message, uint
 	list_init(&call->node);
 	wheel_timer_init(&call->timer, on_call_timer);
 	place(call, NULL);
-	svc_arm(rpc->svc, &call->timer, idempotent && deadline_ms > now ? now + (deadline_ms - now) / 2 : deadline_ms);
+	svc_arm(rpc->svc, &call->timer,
+		idempotent && deadline_ms > now ? now + (deadline_ms - now) / 2 : deadline_ms);
 	*call_id = call->id;
 	return 0;
 }
@@ -262,7 +263,8 @@ static void on_frames(void *ctx, const struct str *frames, size_t frame_count)
 		on_answer(r->rpc, id, frames[1]);
 		return;
 	}
-	if (r->epoch && r->epoch != second) /* PONG of a new process: the old one's questions are lost */
+	if (r->epoch &&
+	    r->epoch != second) /* PONG of a new process: the old one's questions are lost */
 		lose_calls(r);
 	r->epoch = second;
 	heard(r);
@@ -273,7 +275,8 @@ static void ping(struct replica *r)
 	struct wire_ping m = { 0 };
 	struct blob *body = wire_pack(WIRE_PING, &m);
 	char envelope[BUS_ENVELOPE_BYTES];
-	struct str frames[2] = { bus_envelope(envelope, 0, bus_epoch()), body ? blob_str(body) : STR_NONE };
+	struct str frames[2] = { bus_envelope(envelope, 0, bus_epoch()),
+				 body ? blob_str(body) : STR_NONE };
 
 	r->pinged_ms = clock_ms();
 	if (!body || adapt_zmq_send(r->sock, frames, 2))
@@ -339,7 +342,7 @@ static void on_removed(void *ctx, const char *endpoint)
 {
 	struct bus_rpc *rpc = ctx;
 
-	LIST_EACH (&rpc->replicas, node, next) {
+	LIST_EACH(&rpc->replicas, node, next) {
 		struct replica *r = CONTAINER_OF(node, struct replica, node);
 
 		if (strcmp(r->endpoint, endpoint) == 0)
@@ -393,7 +396,8 @@ size_t bus_rpc_up(const struct bus_rpc *rpc)
 {
 	size_t n = 0;
 
-	for (const struct list *node = rpc->replicas.next; node != &rpc->replicas; node = node->next)
+	for (const struct list *node = rpc->replicas.next; node != &rpc->replicas;
+	     node = node->next)
 		n += CONTAINER_OF(node, struct replica, node)->up;
 	return n;
 }

@@ -19,11 +19,12 @@ struct bus_rpc; /* asking side */
 /* err 0: any holds the answer (BORROWED until return). Else E_TIMEOUT, E_UNAVAILABLE (nobody is up and the deadline passed), E_CLOSED. */
 typedef void (*bus_rpc_fn)(void *ctx, int err, enum wire_id id, const union wire_any *any);
 
-int bus_rpc_open(struct svc *svc, const char *endpoints, const char *role, struct bus_rpc **rpc) MUST_CHECK;
+int bus_rpc_open(struct svc *svc, const char *endpoints, const char *role,
+		 struct bus_rpc **rpc) MUST_CHECK;
 void bus_rpc_close(struct bus_rpc **rpc); /* pending callbacks run with E_CLOSED */
 /* errors: E_FULL (max_calls under way), E_NOMEM, E_RANGE (a field out of its bounds); then fn never runs. */
-int bus_rpc_call(struct bus_rpc *rpc, enum wire_id id, const void *message, uint64_t deadline_ms, bool idempotent, bus_rpc_fn fn,
-		 void *ctx, uint64_t *call) MUST_CHECK;
+int bus_rpc_call(struct bus_rpc *rpc, enum wire_id id, const void *message, uint64_t deadline_ms,
+		 bool idempotent, bus_rpc_fn fn, void *ctx, uint64_t *call) MUST_CHECK;
 void bus_rpc_cancel(struct bus_rpc *rpc, uint64_t call); /* its callback never runs */
 size_t bus_rpc_pending(const struct bus_rpc *rpc);
 size_t bus_rpc_up(const struct bus_rpc *rpc); /* replicas that answer */
@@ -36,9 +37,12 @@ struct bus_question {
 	uint64_t request;
 	uint64_t due_ms; /* monotonic: later nobody waits for the answer */
 };
-typedef void (*bus_question_fn)(void *ctx, const struct bus_question *q, enum wire_id id, const union wire_any *any);
-int bus_answerer_open(struct svc *svc, const char *endpoint, bus_question_fn fn, void *ctx, struct bus_answerer **a) MUST_CHECK;
+typedef void (*bus_question_fn)(void *ctx, const struct bus_question *q, enum wire_id id,
+				const union wire_any *any);
+int bus_answerer_open(struct svc *svc, const char *endpoint, bus_question_fn fn, void *ctx,
+		      struct bus_answerer **a) MUST_CHECK;
 void bus_answerer_close(struct bus_answerer **a);
-void bus_answerer_reply(struct bus_answerer *a, const struct bus_question *q, enum wire_id id, const void *message);
+void bus_answerer_reply(struct bus_answerer *a, const struct bus_question *q, enum wire_id id,
+			const void *message);
 
 #endif

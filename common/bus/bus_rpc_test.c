@@ -21,7 +21,8 @@ static void answer(struct replica *r)
 	bus_answerer_reply(r->answerer, &r->last, WIRE_ALLOWED, &m);
 }
 
-static void on_question(void *ctx, const struct bus_question *q, enum wire_id id, const union wire_any *any)
+static void on_question(void *ctx, const struct bus_question *q, enum wire_id id,
+			const union wire_any *any)
 {
 	struct replica *r = ctx;
 
@@ -38,7 +39,8 @@ static void replica_open(struct replica *r, struct world *w, const char *name, c
 {
 	*r = (struct replica){ .name = name };
 	end_open(&r->end, w, "auth", name);
-	assert_int_equal(bus_answerer_open(&r->end.process.svc, endpoint, on_question, r, &r->answerer), 0);
+	assert_int_equal(
+		bus_answerer_open(&r->end.process.svc, endpoint, on_question, r, &r->answerer), 0);
 }
 
 static void replica_close(struct replica *r)
@@ -80,7 +82,8 @@ static int ask(struct asker *a, uint64_t within_ms, bool idempotent, struct outc
 	struct wire_allow m = { .check = STR("may"), .user_id = STR("u-1") };
 
 	*o = (struct outcome){ 0 };
-	return bus_rpc_call(a->rpc, WIRE_ALLOW, &m, clock_ms() + within_ms, idempotent, on_answer, o, &o->id);
+	return bus_rpc_call(a->rpc, WIRE_ALLOW, &m, clock_ms() + within_ms, idempotent, on_answer,
+			    o, &o->id);
 }
 
 static void asker_open(struct asker *a)
@@ -337,7 +340,9 @@ static void test_bounds_are_kept(void **state)
 	(void)state;
 	asker_open(&a);
 	a.svc->conf.max_calls = 10;
-	assert_int_equal(bus_rpc_call(a.rpc, WIRE_ALLOW, &m, clock_ms() + 1000, true, on_answer, &o[0], &o[0].id), E_RANGE);
+	assert_int_equal(bus_rpc_call(a.rpc, WIRE_ALLOW, &m, clock_ms() + 1000, true, on_answer,
+				      &o[0], &o[0].id),
+			 E_RANGE);
 	for (size_t i = 0; i < 10; i++)
 		assert_int_equal(ask(&a, 60000, true, &o[i]), 0);
 	assert_int_equal(ask(&a, 60000, true, &o[10]), E_FULL);
@@ -404,7 +409,9 @@ static void test_answerer_passes_over_nonsense(void **state)
 
 static void test_endpoints_that_are_none_are_refused(void **state)
 {
-	static const char *const wrong[] = { "nonsense", "ipc://", "tcp://127.0.0.1", "tcp://127.0.0.1:0", "tcp://:1", "ipc:///tmp/x,http://a:1" };
+	static const char *const wrong[] = { "nonsense",        "ipc://",
+					     "tcp://127.0.0.1", "tcp://127.0.0.1:0",
+					     "tcp://:1",        "ipc:///tmp/x,http://a:1" };
 	struct bus_rpc *rpc = NULL;
 	struct world w;
 	struct end e;

@@ -23,7 +23,7 @@ struct bus_server {
 
 static struct bus_link *find_identity(struct bus_server *server, struct str identity)
 {
-	LIST_EACH (&server->links, node, next) {
+	LIST_EACH(&server->links, node, next) {
 		struct bus_link *link = CONTAINER_OF(node, struct bus_link, node);
 
 		if (str_eq(str_make(link->identity, link->identity_bytes), identity))
@@ -34,7 +34,7 @@ static struct bus_link *find_identity(struct bus_server *server, struct str iden
 
 static struct bus_link *find_name(struct bus_server *server, struct str name)
 {
-	LIST_EACH (&server->links, node, next) {
+	LIST_EACH(&server->links, node, next) {
 		struct bus_link *link = CONTAINER_OF(node, struct bus_link, node);
 
 		if (str_is(name, link->peer))
@@ -101,7 +101,8 @@ static void on_timer(struct wheel_timer *timer)
 	svc_arm(link->svc, timer, now + (uint64_t)conf->link_heartbeat_ms);
 }
 
-static struct bus_link *create(struct bus_server *server, struct str identity, const struct wire_hello *m)
+static struct bus_link *create(struct bus_server *server, struct str identity,
+			       const struct wire_hello *m)
 {
 	struct bus_link *link;
 
@@ -119,7 +120,8 @@ static struct bus_link *create(struct bus_server *server, struct str identity, c
 	wheel_timer_init(&link->timer, on_timer);
 	list_append(&server->links, &link->node);
 	server->count++;
-	if (str_copy(m->name, link->peer, sizeof(link->peer)) || str_copy(m->role, link->role, sizeof(link->role)))
+	if (str_copy(m->name, link->peer, sizeof(link->peer)) ||
+	    str_copy(m->role, link->role, sizeof(link->role)))
 		log_warn("bus", "a peer's name or role is too long and cut");
 	return link;
 }
@@ -159,11 +161,13 @@ static void on_hello(struct bus_server *server, struct str identity, const struc
 	if (!link)
 		return;
 	link->heard_ms = clock_ms();
-	if (link->state == BUS_LINK_UP && link->nonce == m->nonce) { /* said twice before the answer came */
+	if (link->state == BUS_LINK_UP &&
+	    link->nonce == m->nonce) { /* said twice before the answer came */
 		welcome(link, m, link->answered_resumed);
 		return;
 	}
-	resumed = link->synced && m->peer_epoch == bus_epoch() && m->series == link->series && bus_link_rewind(link, m->received);
+	resumed = link->synced && m->peer_epoch == bus_epoch() && m->series == link->series &&
+		  bus_link_rewind(link, m->received);
 	if (!resumed) {
 		bus_link_restart_numbers(link);
 		link->series = m->nonce;
@@ -186,7 +190,8 @@ static void ask_for_hello(struct bus_server *server, struct str identity)
 	struct wire_resync resync = { 0 };
 	struct blob *body = wire_pack(WIRE_RESYNC, &resync);
 	char envelope[BUS_ENVELOPE_BYTES];
-	struct str frames[3] = { identity, bus_envelope(envelope, 0, 0), body ? blob_str(body) : STR_NONE };
+	struct str frames[3] = { identity, bus_envelope(envelope, 0, 0),
+				 body ? blob_str(body) : STR_NONE };
 
 	if (!body || adapt_zmq_send(server->sock, frames, 3))
 		log_debug("bus", "an unknown peer is gone again");
@@ -218,7 +223,8 @@ static void on_frames(void *ctx, const struct str *frames, size_t frame_count)
 		bus_link_receive(link, frames + 1, frame_count - 1);
 }
 
-int bus_server_open(struct svc *svc, const char *endpoint, const struct bus_handlers *handlers, void *ctx, struct bus_server **server)
+int bus_server_open(struct svc *svc, const char *endpoint, const struct bus_handlers *handlers,
+		    void *ctx, struct bus_server **server)
 {
 	struct bus_server *s = mem_need(sizeof(*s));
 	int err;

@@ -30,7 +30,8 @@ static uint64_t get_u64(const char *at)
 int bus_envelope_read(struct str frame, uint64_t *first, uint64_t *second)
 {
 	/* One form only: it is written in one place. */
-	if (frame.n != BUS_ENVELOPE_BYTES || (uint8_t)frame.p[0] != 0x92 || (uint8_t)frame.p[1] != 0xcf || (uint8_t)frame.p[10] != 0xcf)
+	if (frame.n != BUS_ENVELOPE_BYTES || (uint8_t)frame.p[0] != 0x92 ||
+	    (uint8_t)frame.p[1] != 0xcf || (uint8_t)frame.p[10] != 0xcf)
 		return E_SYNTAX;
 	*first = get_u64(frame.p + 1);
 	*second = get_u64(frame.p + 10);

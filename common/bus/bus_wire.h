@@ -12,7 +12,8 @@
 #define BUS_ENVELOPE_BYTES 19
 
 struct str bus_envelope(char out[BUS_ENVELOPE_BYTES], uint64_t first, uint64_t second);
-int bus_envelope_read(struct str frame, uint64_t *first, uint64_t *second) MUST_CHECK; /* E_SYNTAX */
-uint64_t bus_epoch(void); /* of this process: random, never 0 */
+int bus_envelope_read(struct str frame, uint64_t *first,
+		      uint64_t *second) MUST_CHECK; /* E_SYNTAX */
+uint64_t bus_epoch(void);                           /* of this process: random, never 0 */
 
 #endif

@@ -16,7 +16,8 @@ struct shard {
 	uint64_t hash;       /* of the endpoint, for rendezvous */
 	uint64_t epoch;      /* of the process last linked to; 0: none yet */
 	struct list flights; /* struct flight that the link has, oldest first */
-	struct list waiting; /* struct flight that come after those: the link was not there, or full */
+	struct list
+		waiting; /* struct flight that come after those: the link was not there, or full */
 	char endpoint[256];
 };
 
@@ -24,7 +25,7 @@ struct shard {
 struct flight {
 	struct list node; /* on shard->flights or shard->waiting */
 	struct shard *shard;
-	uint64_t ref;     /* key in clnt->flights */
+	uint64_t ref; /* key in clnt->flights */
 	struct blob *body;
 	uint32_t payload_count;
 	uint64_t bytes;
@@ -62,7 +63,7 @@ static struct shard *shard_of(struct router_clnt *c, struct str room_key)
 	struct shard *best = NULL;
 	uint64_t key = hash_stable64(room_key);
 
-	LIST_EACH (&c->shards, node, next) {
+	LIST_EACH(&c->shards, node, next) {
 		struct shard *s = CONTAINER_OF(node, struct shard, node);
 
 		if (!best || weight(s, key) > weight(best, key))
@@ -102,7 +103,7 @@ static void finish(struct flight *f, int err, struct str code, bool duplicate)
 /* Those that wait, in their order, until one does not go: the next `up` or acknowledgement goes on. */
 static void send_waiting(struct shard *s)
 {
-	LIST_EACH (&s->waiting, node, next) {
+	LIST_EACH(&s->waiting, node, next) {
 		struct flight *f = CONTAINER_OF(node, struct flight, node);
 
 		if (bus_link_send(s->link, f->body, f->payload, f->payload_count, true, NULL))
@@ -166,7 +167,9 @@ static void on_message(void *ctx, struct bus_link *link, const struct bus_messag
 		metrics_inc(METRIC_WIRE_UNKNOWN);
 }
 
-static const struct bus_handlers link_handlers = { .up = on_up, .message = on_message, .acked = on_acked };
+static const struct bus_handlers link_handlers = { .up = on_up,
+						   .message = on_message,
+						   .acked = on_acked };
 
 static void on_added(void *ctx, const char *endpoint)
 {
@@ -193,7 +196,8 @@ static void drop_shard(struct shard *s)
 	struct list *node;
 
 	list_remove(&s->node);
-	while ((node = list_first(&s->flights)) != NULL || (node = list_first(&s->waiting)) != NULL) {
+	while ((node = list_first(&s->flights)) != NULL ||
+	       (node = list_first(&s->waiting)) != NULL) {
 		struct flight *f = CONTAINER_OF(node, struct flight, node);
 
 		if (c->closing || list_empty(&c->shards)) {
@@ -213,7 +217,7 @@ static void on_removed(void *ctx, const char *endpoint)
 {
 	struct router_clnt *c = ctx;
 
-	LIST_EACH (&c->shards, node, next) {
+	LIST_EACH(&c->shards, node, next) {
 		struct shard *s = CONTAINER_OF(node, struct shard, node);
 
 		if (strcmp(s->endpoint, endpoint) == 0)
@@ -261,17 +265,19 @@ void router_clnt_uid(struct str event_id, uint64_t *high, uint64_t *low)
 	*low = hash[1] ? hash[1] : 1; /* both 0 means: none */
 }
 
-static int send_volatile(struct shard *s, const struct wire_publish *message, struct blob *const *payload, uint32_t payload_count)
+static int send_volatile(struct shard *s, const struct wire_publish *message,
+			 struct blob *const *payload, uint32_t payload_count)
 {
 	struct blob *body = wire_pack(WIRE_PUBLISH, message);
-	int err = body ? bus_link_send(s->link, body, payload, payload_count, false, NULL) : E_RANGE;
+	int err = body ? bus_link_send(s->link, body, payload, payload_count, false, NULL)
+		       : E_RANGE;
 
 	blob_unref(&body);
 	return err;
 }
 
-static int take_off(struct shard *s, struct wire_publish *message, struct blob *const *payload, uint32_t payload_count,
-		    router_published_fn fn, void *ctx)
+static int take_off(struct shard *s, struct wire_publish *message, struct blob *const *payload,
+		    uint32_t payload_count, router_published_fn fn, void *ctx)
 {
 	struct router_clnt *c = s->clnt;
 	struct flight *f = mem_try(sizeof(*f) + payload_count * sizeof(struct blob *));
@@ -307,8 +313,9 @@ static int take_off(struct shard *s, struct wire_publish *message, struct blob *
 	return 0;
 }
 
-int router_clnt_publish(struct router_clnt *clnt, struct wire_publish *message, struct blob *const *payload, uint32_t payload_count,
-			router_published_fn fn, void *ctx)
+int router_clnt_publish(struct router_clnt *clnt, struct wire_publish *message,
+			struct blob *const *payload, uint32_t payload_count, router_published_fn fn,
+			void *ctx)
 {
 	struct wire_list_walk w;
 	struct str room;
@@ -327,7 +334,8 @@ int router_clnt_publish(struct router_clnt *clnt, struct wire_publish *message, 
 		return E_UNAVAILABLE;
 	if (message->is_volatile)
 		return send_volatile(s, message, payload, payload_count);
-	if (map_count(&clnt->flights) >= clnt->spec.max_in_flight || clnt->bytes >= clnt->spec.max_bytes)
+	if (map_count(&clnt->flights) >= clnt->spec.max_in_flight ||
+	    clnt->bytes >= clnt->spec.max_bytes)
 		return E_FULL;
 	return take_off(s, message, payload, payload_count, fn, ctx);
 }
@@ -348,12 +356,14 @@ size_t router_clnt_pending(const struct router_clnt *clnt)
 
 bool router_clnt_ready(const struct router_clnt *clnt, char reason[SVC_REASON_BYTES])
 {
-	for (const struct list *node = clnt->shards.next; node != &clnt->shards; node = node->next) {
+	for (const struct list *node = clnt->shards.next; node != &clnt->shards;
+	     node = node->next) {
 		const struct shard *s = CONTAINER_OF(node, struct shard, node);
 
 		if (bus_link_up(s->link))
 			continue;
-		snprintf(reason, SVC_REASON_BYTES, "no answer from the router at %.150s", s->endpoint);
+		snprintf(reason, SVC_REASON_BYTES, "no answer from the router at %.150s",
+			 s->endpoint);
 		return false;
 	}
 	if (list_empty(&clnt->shards)) {

@@ -34,7 +34,8 @@ struct router_clnt_spec {
 };
 
 int router_clnt_open(const struct router_clnt_spec *spec, struct router_clnt **clnt) MUST_CHECK;
-void router_clnt_close(struct router_clnt **clnt); /* callbacks of events under way run with E_CLOSED */
+void router_clnt_close(
+	struct router_clnt **clnt); /* callbacks of events under way run with E_CLOSED */
 
 /* The link that owns a room ("/nsp,room"); NULL while no endpoint is known. */
 struct bus_link *router_clnt_link(struct router_clnt *clnt, struct str room_key);
@@ -44,8 +45,9 @@ struct bus_link *router_clnt_link(struct router_clnt *clnt, struct str room_key)
  * Else fn (may be NULL) runs once: with the router's answer, however long it takes.
  * errors: E_FULL, E_NOMEM, E_UNAVAILABLE (no router known at all), E_RANGE (a field out of bounds): fn does not run.
  */
-int router_clnt_publish(struct router_clnt *clnt, struct wire_publish *message, struct blob *const *payload, uint32_t payload_count,
-			router_published_fn fn, void *ctx) MUST_CHECK;
+int router_clnt_publish(struct router_clnt *clnt, struct wire_publish *message,
+			struct blob *const *payload, uint32_t payload_count, router_published_fn fn,
+			void *ctx) MUST_CHECK;
 /* The edge has told all its rooms on this link. */
 void router_clnt_synced(struct router_clnt *clnt, struct bus_link *link);
 size_t router_clnt_pending(const struct router_clnt *clnt);

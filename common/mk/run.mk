@@ -16,7 +16,7 @@ run: ## install what is missing, build, and start everything with a demo page; C
 		[ -e clients/demo/socket.io.min.js ] || echo 'fetching the demo page'\''s socket.io-client from npm'; \
 		$(MAKE) --no-print-directory QUIET=1 demo; fi
 	$(call step,'starting')
-	@exec bin/roomwire up --profile $(RUN_PROFILE) --demo
+	@LOG_LEVEL=$${LOG_LEVEL:-warn} exec bin/roomwire up --profile $(RUN_PROFILE) --demo
 
 .PHONY: demo
 demo: $(DEMO_BUNDLE) ## the demo page's client bundle, beside the page (npm ci in clients/demo)

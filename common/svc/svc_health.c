@@ -34,10 +34,12 @@ static void need_changed(struct svc_need_state *s, const char *component, bool h
 	if (s->told)
 		return;
 	if (holds) {
+		if (s->missed)
+			log_info(component, "is there again");
 		s->told = s->held_once = true;
-		log_info(component, "is there");
+		s->missed = false;
 	} else if (s->held_once || now_ms - s->since_ms >= PATIENCE_MS) {
-		s->told = true;
+		s->told = s->missed = true;
 		log_warn(component, "is not there", KV_Z("reason", reason));
 	}
 }

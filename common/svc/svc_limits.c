@@ -22,10 +22,17 @@ static void raise_files(struct svc_process *p)
 		log_warn("svc", "the limit of open files could not be raised",
 			 KV_U("hard", limit.rlim_max));
 	if (p->svc.spec->user == CONF_EDGE &&
-	    limit.rlim_cur < (rlim_t)p->svc.conf.max_connections + SPARE_FILES)
-		log_warn("svc", "fewer files may be open than connections are allowed",
-			 KV_U("open_files", limit.rlim_cur),
-			 KV_I("max_connections", p->svc.conf.max_connections));
+	    limit.rlim_cur < (rlim_t)p->svc.conf.max_connections + SPARE_FILES) {
+		/* Asked for by somebody, it is a warning; as a default it only means: as many as there can be. */
+		if (conf_given(&p->svc.conf, "max_connections"))
+			log_warn("svc",
+				 "fewer files may be open than connections are allowed: raise "
+				 "`ulimit -n`",
+				 KV_U("open_files", limit.rlim_cur),
+				 KV_I("max_connections", p->svc.conf.max_connections));
+		if (limit.rlim_cur > 2 * SPARE_FILES)
+			p->svc.conf.max_connections = (int64_t)(limit.rlim_cur - SPARE_FILES);
+	}
 }
 
 void svc_limits_apply(struct svc_process *p)

@@ -37,6 +37,7 @@ struct svc_args {
 
 struct svc_need_state {
 	bool holds, held_once, told;
+	bool missed;       /* its absence was told */
 	uint64_t since_ms; /* of the present state */
 };
 

@@ -13,7 +13,8 @@ static int fail(struct op *op, int err)
 	else if (err == E_NOMEM || err == E_UNAVAILABLE)
 		op_fail(op, STR("UNAVAILABLE"), STR_NONE);
 	else
-		op_fail(op, STR("INVALID_PAYLOAD"), STR("a field needed here is missing or too long"));
+		op_fail(op, STR("INVALID_PAYLOAD"),
+			STR("a field needed here is missing or too long"));
 	return OP_DONE;
 }
 
@@ -25,7 +26,9 @@ static int render_key(struct op *op, const struct tmpl *t, struct str *key)
 	int err = tmpl_render(t, &op->env, &name);
 
 	if (!err)
-		err = name.failed ? E_RANGE : room_key(op->sock->nsp->name, buf_str(&name), &edge->scratch, key);
+		err = name.failed
+			      ? E_RANGE
+			      : room_key(op->sock->nsp->name, buf_str(&name), &edge->scratch, key);
 	buf_fini(&name);
 	return err;
 }
@@ -47,7 +50,8 @@ static enum op_next act_join(struct op *op, const struct action *action)
 	if (err == E_AGAIN) {
 		op->room = room;
 		list_append(&room->waiters, &op->waiting);
-		svc_arm(edge->svc, &op->timer, clock_ms() + (uint64_t)edge->svc->conf.call_timeout_ms);
+		svc_arm(edge->svc, &op->timer,
+			clock_ms() + (uint64_t)edge->svc->conf.call_timeout_ms);
 		return OP_WAIT;
 	}
 	return err ? (enum op_next)fail(op, err) : OP_GO_ON;
@@ -71,8 +75,9 @@ static enum op_next act_leave(struct op *op, const struct action *action)
 static uint32_t attachments_for(const struct op *op, const struct tmpl *args)
 {
 	for (uint32_t i = 0; i < args->count && op->attachment_count > 0; i++)
-		if (args->parts[i].has_variable && (args->parts[i].root == TMPL_ARGS || args->parts[i].root == TMPL_ARG ||
-						    args->parts[i].root == TMPL_FIELD))
+		if (args->parts[i].has_variable &&
+		    (args->parts[i].root == TMPL_ARGS || args->parts[i].root == TMPL_ARG ||
+		     args->parts[i].root == TMPL_FIELD))
 			return op->attachment_count;
 	return 0;
 }
@@ -98,7 +103,8 @@ static enum op_next act_answer(struct op *op, const struct action *action)
 	return err ? (enum op_next)fail(op, err) : OP_GO_ON;
 }
 
-static int render_rooms(struct op *op, const struct action *action, struct buf *out, struct str *rooms)
+static int render_rooms(struct op *op, const struct action *action, struct buf *out,
+			struct str *rooms)
 {
 	size_t ends[RELAY_ROOMS_MAX];
 	int err = 0;
@@ -108,11 +114,13 @@ static int render_rooms(struct op *op, const struct action *action, struct buf *
 		ends[i] = out->n;
 	}
 	for (uint32_t i = 0; i < action->room_count && !err; i++)
-		rooms[i] = str_make(out->p + (i ? ends[i - 1] : 0), ends[i] - (i ? ends[i - 1] : 0));
+		rooms[i] =
+			str_make(out->p + (i ? ends[i - 1] : 0), ends[i] - (i ? ends[i - 1] : 0));
 	return out->failed ? out->failed : err;
 }
 
-static int publish(struct op *op, const struct action *action, struct str args, const struct str *rooms)
+static int publish(struct op *op, const struct action *action, struct str args,
+		   const struct str *rooms)
 {
 	struct edge *edge = op->sock->edge;
 	uint32_t attachments = attachments_for(op, &action->args);

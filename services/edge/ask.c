@@ -18,7 +18,8 @@ static struct user *make_user(const struct wire_verified *v)
 	if (v->user.n)
 		memcpy(u->data + v->user_id.n, v->user.p, v->user.n);
 	u->expires_ms = v->expires_ms;
-	if (json_parse(str_make(u->data + v->user_id.n, v->user.n), &u->value) || u->value.type != JSON_OBJECT) {
+	if (json_parse(str_make(u->data + v->user_id.n, v->user.n), &u->value) ||
+	    u->value.type != JSON_OBJECT) {
 		mem_free(u);
 		return NULL;
 	}
@@ -59,13 +60,15 @@ static void on_verified(void *ctx, int err, enum wire_id id, const union wire_an
 /* The token: `token` of the payload, else (CONNECT) what the handshake brought. */
 static struct str find_token(struct op *op, struct buf *scratch)
 {
-	struct json_value value, object = op->kind == OP_CONNECT ? op->env.auth : (struct json_value){ JSON_NONE, STR_NONE };
+	struct json_value value, object = op->kind == OP_CONNECT
+						  ? op->env.auth
+						  : (struct json_value){ JSON_NONE, STR_NONE };
 	struct str token;
 
 	if (op->kind == OP_RENEW && json_at(op->packet.data, 1, &object))
 		object.type = JSON_NONE;
-	if (object.type == JSON_OBJECT && json_get(object, STR("token"), &value) == 0 && value.type == JSON_STRING &&
-	    json_text(value, scratch, &token) == 0)
+	if (object.type == JSON_OBJECT && json_get(object, STR("token"), &value) == 0 &&
+	    value.type == JSON_STRING && json_text(value, scratch, &token) == 0)
 		return token;
 	if (op->kind == OP_CONNECT && op->sock->session->token)
 		return str_of(op->sock->session->token);
@@ -84,8 +87,9 @@ enum op_next ask_verify(struct op *op)
 		m.token = STR("too-long");
 	if (op->kind == OP_RENEW && op->sock->user)
 		m.user_id = op->sock->user->id;
-	err = bus_rpc_call(edge->auth, WIRE_VERIFY, &m, clock_ms() + (uint64_t)edge->svc->conf.call_timeout_ms, true, on_verified,
-			   op, &op->call);
+	err = bus_rpc_call(edge->auth, WIRE_VERIFY, &m,
+			   clock_ms() + (uint64_t)edge->svc->conf.call_timeout_ms, true,
+			   on_verified, op, &op->call);
 	buf_fini(&scratch);
 	if (err) {
 		op_fail(op, STR("UNAVAILABLE"), STR("too many questions are under way"));
@@ -123,7 +127,8 @@ enum op_next ask_check(struct op *op, const struct profile_check *check, const s
 		ends[i] = scratch.n;
 	}
 	for (uint32_t i = 0; i < count && !err; i++)
-		items[i] = str_make(scratch.p + (i ? ends[i - 1] : 0), ends[i] - (i ? ends[i - 1] : 0));
+		items[i] = str_make(scratch.p + (i ? ends[i - 1] : 0),
+				    ends[i] - (i ? ends[i - 1] : 0));
 	m.args = (struct wire_list){ .count = count, .items = items };
 	if (op->sock->user) {
 		m.user_id = op->sock->user->id;
@@ -132,7 +137,8 @@ enum op_next ask_check(struct op *op, const struct profile_check *check, const s
 		m.user = STR("{}");
 	}
 	if (!err)
-		err = bus_rpc_call(edge->auth, WIRE_ALLOW, &m, clock_ms() + (uint64_t)edge->svc->conf.call_timeout_ms, true,
+		err = bus_rpc_call(edge->auth, WIRE_ALLOW, &m,
+				   clock_ms() + (uint64_t)edge->svc->conf.call_timeout_ms, true,
 				   on_allowed, op, &op->call);
 	buf_fini(&scratch);
 	if (err) {

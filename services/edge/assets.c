@@ -29,9 +29,12 @@ static const char *content_type(struct str path)
 	static const struct {
 		const char *ending, *type;
 	} types[] = {
-		{ ".html", "text/html; charset=utf-8" }, { ".js", "text/javascript; charset=utf-8" },
-		{ ".css", "text/css; charset=utf-8" },   { ".json", "application/json" },
-		{ ".svg", "image/svg+xml" },             { ".png", "image/png" },
+		{ ".html", "text/html; charset=utf-8" },
+		{ ".js", "text/javascript; charset=utf-8" },
+		{ ".css", "text/css; charset=utf-8" },
+		{ ".json", "application/json" },
+		{ ".svg", "image/svg+xml" },
+		{ ".png", "image/png" },
 		{ ".ico", "image/x-icon" },
 	};
 
@@ -90,7 +93,8 @@ int assets_load(const char *dir, struct assets **assets)
 	struct dirent *entry;
 
 	if (!d) {
-		log_error("edge", "DEMO_DIR cannot be read: name a folder that holds index.html", KV_Z("dir", dir));
+		log_error("edge", "DEMO_DIR cannot be read: name a folder that holds index.html",
+			  KV_Z("dir", dir));
 		return E_CONFIG;
 	}
 	*assets = mem_need(sizeof(**assets));
@@ -108,7 +112,8 @@ void assets_free(struct assets **assets)
 	*assets = NULL;
 }
 
-bool assets_serve(const struct assets *assets, struct http_exchange *x, const struct http_request *request)
+bool assets_serve(const struct assets *assets, struct http_exchange *x,
+		  const struct http_request *request)
 {
 	struct str path = str_is(request->path, "/") ? STR("/index.html") : request->path;
 
@@ -118,7 +123,8 @@ bool assets_serve(const struct assets *assets, struct http_exchange *x, const st
 		if (!str_is(path, assets->items[i].path))
 			continue;
 		http_respond(x, 200, str_of(content_type(path)),
-			     STR("Cache-Control: no-cache\r\nX-Content-Type-Options: nosniff\r\n"), blob_str(assets->items[i].body));
+			     STR("Cache-Control: no-cache\r\nX-Content-Type-Options: nosniff\r\n"),
+			     blob_str(assets->items[i].body));
 		return true;
 	}
 	return false;

@@ -20,7 +20,8 @@ static bool is_own_host(const struct http_exchange *x, struct str origin)
 {
 	struct str host, scheme, rest;
 
-	if (!http_header(x, "host", &host) || !str_cut(origin, ':', &scheme, &rest) || !str_starts(rest, STR("//")))
+	if (!http_header(x, "host", &host) || !str_cut(origin, ':', &scheme, &rest) ||
+	    !str_starts(rest, STR("//")))
 		return false;
 	return str_eq_nocase(str_skip(rest, 2), host);
 }
@@ -47,7 +48,8 @@ void cors_add_headers(const struct edge *edge, const struct http_exchange *x, st
 	/* A listed origin may send credentials; "*" stands for everybody, without. */
 	buf_addz(out, "Access-Control-Allow-Origin: ");
 	buf_add(out, any ? STR("*") : origin);
-	buf_addz(out, any ? "\r\n" : "\r\nAccess-Control-Allow-Credentials: true\r\nVary: Origin\r\n");
+	buf_addz(out,
+		 any ? "\r\n" : "\r\nAccess-Control-Allow-Credentials: true\r\nVary: Origin\r\n");
 }
 
 void cors_preflight(struct edge *edge, struct http_exchange *x)
@@ -57,10 +59,12 @@ void cors_preflight(struct edge *edge, struct http_exchange *x)
 
 	cors_add_headers(edge, x, &headers);
 	if (headers.n > 0) {
-		buf_addz(&headers, "Access-Control-Allow-Methods: GET, POST, OPTIONS\r\nAccess-Control-Max-Age: 600\r\n"
+		buf_addz(&headers, "Access-Control-Allow-Methods: GET, POST, "
+				   "OPTIONS\r\nAccess-Control-Max-Age: 600\r\n"
 				   "Access-Control-Allow-Headers: ");
-		buf_add(&headers, http_header(x, "access-control-request-headers", &wanted) ?
-				wanted : STR("Content-Type, Authorization"));
+		buf_add(&headers, http_header(x, "access-control-request-headers", &wanted)
+					  ? wanted
+					  : STR("Content-Type, Authorization"));
 		buf_addz(&headers, "\r\n");
 	}
 	http_respond(x, 204, STR_NONE, buf_str(&headers), STR_NONE);

@@ -11,7 +11,9 @@
 struct delivery {
 	struct edge *edge;
 	const struct bus_message *m;
-	struct frame *frames[1 + 255]; /* the packet and its attachments; encoded when the first member is found */
+	struct frame *frames
+		[1 +
+		 255]; /* the packet and its attachments; encoded when the first member is found */
 	uint32_t frame_count;
 	bool failed;
 };
@@ -34,7 +36,8 @@ static void encode(struct delivery *d)
 
 	buf_reset(out);
 	buf_addc(out, '4');
-	sio_encode_head(out, attachments ? SIO_BINARY_EVENT : SIO_EVENT, attachments, deliver->nsp, -1);
+	sio_encode_head(out, attachments ? SIO_BINARY_EVENT : SIO_EVENT, attachments, deliver->nsp,
+			-1);
 	sio_encode_args(out, deliver->event, d->m->payload[0]);
 	for (uint32_t i = 0; i <= attachments && !out->failed; i++) {
 		d->frames[i] = frame_new(i == 0 ? buf_str(out) : d->m->payload[i], i > 0);
@@ -106,7 +109,8 @@ static void deliver(struct edge *edge, const struct bus_message *m)
 	for (uint32_t i = 0; i < d.frame_count; i++)
 		frame_unref(&d.frames[i]);
 	if (d.failed)
-		log_error("deliver", "out of memory: a broadcast was not delivered", KV_STR("event", m->any.deliver.event));
+		log_error("deliver", "out of memory: a broadcast was not delivered",
+			  KV_STR("event", m->any.deliver.event));
 }
 
 static void on_deliver(struct edge *edge, struct bus_link *link, const struct bus_message *m)

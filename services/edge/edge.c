@@ -10,7 +10,8 @@
 #include "services/edge/op.h"
 #include "services/edge/sock.h"
 
-#define OUT_NODES_MAX (64u << 20) /* queue entries of all clients together; each client is bounded by bytes */
+#define OUT_NODES_MAX \
+	(64u << 20) /* queue entries of all clients together; each client is bounded by bytes */
 #define DRAIN_SPREAD_MS 20000u
 #define DRAIN_STEP_MS 10u
 #define SERVING_CHECK_MS 10u
@@ -139,7 +140,8 @@ int edge_start(struct svc *svc, void *self)
 	list_init(&edge->dead_socks);
 	slab_init(&edge->out_nodes, sizeof(struct out_node), OUT_NODES_MAX);
 	slab_init(&edge->ops, sizeof(struct op), (size_t)conf->max_calls);
-	idset_init(&edge->seen, (size_t)conf->event_id_count, (uint64_t)conf->event_id_seconds * 1000);
+	idset_init(&edge->seen, (size_t)conf->event_id_count,
+		   (uint64_t)conf->event_id_seconds * 1000);
 	buf_init(&edge->scratch, EDGE_SCRATCH_BYTES);
 	buf_init(&edge->work, EDGE_SCRATCH_BYTES);
 	buf_init(&edge->poll_out, EDGE_SCRATCH_BYTES);
@@ -169,7 +171,7 @@ static void on_drain_step(struct wheel_timer *timer)
 	struct session *batch[256];
 	size_t n = 0;
 
-	MAP_EACH (&edge->sessions, struct session, s) {
+	MAP_EACH(&edge->sessions, struct session, s) {
 		if (n == sizeof(batch) / sizeof(batch[0]) || n >= edge->drain_batch)
 			break;
 		batch[n++] = s;
@@ -240,6 +242,7 @@ void edge_dump(struct svc *svc, void *self, struct buf *out)
 	struct edge *edge = self;
 
 	(void)svc;
-	buf_addf(out, "sessions=%zu sockets=%zu rooms=%zu ops=%zu queued=%zu", map_count(&edge->sessions), map_count(&edge->socks),
-		 map_count(&edge->rooms), edge->ops.live, edge->out_nodes.live);
+	buf_addf(out, "sessions=%zu sockets=%zu rooms=%zu ops=%zu queued=%zu",
+		 map_count(&edge->sessions), map_count(&edge->socks), map_count(&edge->rooms),
+		 edge->ops.live, edge->out_nodes.live);
 }

@@ -23,7 +23,8 @@
 #include "common/profile/profile.h"
 #include "common/svc/svc.h"
 
-#define EDGE_ID_BYTES 20 /* Engine.IO session ids and Socket.IO socket ids: 120 random bits in base64url */
+#define EDGE_ID_BYTES \
+	20 /* Engine.IO session ids and Socket.IO socket ids: 120 random bits in base64url */
 
 struct assets;
 
@@ -32,29 +33,29 @@ struct edge {
 	const struct profile *profile;
 	struct http_server *front;
 	struct ws_host *ws;
-	struct bus_rpc *auth;         /* NULL where the profile asks for nothing auth could answer */
+	struct bus_rpc *auth; /* NULL where the profile asks for nothing auth could answer */
 	struct router_clnt *router;
-	struct map sessions;          /* struct session by sid */
-	struct map socks;             /* struct sock by id */
-	struct map rooms;             /* struct room by key */
-	struct map addresses;         /* struct address, where connections per address are limited */
-	struct list dirty;            /* sessions with packets to write this turn */
-	struct list dead_sessions;    /* freed at the end of the turn */
+	struct map sessions;       /* struct session by sid */
+	struct map socks;          /* struct sock by id */
+	struct map rooms;          /* struct room by key */
+	struct map addresses;      /* struct address, where connections per address are limited */
+	struct list dirty;         /* sessions with packets to write this turn */
+	struct list dead_sessions; /* freed at the end of the turn */
 	struct list dead_socks;
-	struct slab out_nodes;        /* queue entries */
+	struct slab out_nodes; /* queue entries */
 	struct slab ops;
-	struct idset seen;            /* uids of delivered events */
-	uint64_t mark;                /* serial of the broadcast at hand, see deliver.c */
-	struct buf scratch;           /* rendering; empty between uses */
-	struct buf work;              /* a second one, for what holds slices of the first */
-	struct buf poll_out;          /* a polling answer while it is put together */
-	char *out;                    /* EDGE_WRITE_BYTES to join what is due to one client */
+	struct idset seen;   /* uids of delivered events */
+	uint64_t mark;       /* serial of the broadcast at hand, see deliver.c */
+	struct buf scratch;  /* rendering; empty between uses */
+	struct buf work;     /* a second one, for what holds slices of the first */
+	struct buf poll_out; /* a polling answer while it is put together */
+	char *out;           /* EDGE_WRITE_BYTES to join what is due to one client */
 	struct svc_turn flush;
-	struct assets *assets;        /* files of DEMO_DIR */
+	struct assets *assets; /* files of DEMO_DIR */
 	struct wheel_timer drain_timer;
 	size_t drain_batch;
 	bool draining;
-	bool serving;                 /* "serving" was told to the supervisor */
+	bool serving; /* "serving" was told to the supervisor */
 	struct wheel_timer serving_timer;
 };
 

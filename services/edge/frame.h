@@ -13,7 +13,7 @@
 struct frame {
 	uint32_t refs;
 	uint32_t payload_bytes;
-	uint8_t start;  /* where the WebSocket header begins in data; the payload begins at WS_HEADER_MAX */
+	uint8_t start; /* where the WebSocket header begins in data; the payload begins at WS_HEADER_MAX */
 	bool binary;
 	char data[];
 };

@@ -13,7 +13,8 @@ static const struct {
 	[FRONT_BAD_VERSION] = { 400, "{\"code\":5,\"message\":\"Unsupported protocol version\"}" },
 };
 
-void front_answer(struct edge *edge, struct http_exchange *x, int status, const char *content_type, struct str body)
+void front_answer(struct edge *edge, struct http_exchange *x, int status, const char *content_type,
+		  struct str body)
 {
 	struct buf headers = BUF_INIT(4096);
 
@@ -35,12 +36,15 @@ void front_turn_away(struct edge *edge, struct http_exchange *x, int status)
 	cors_add_headers(edge, x, &headers);
 	buf_addz(&headers, "Retry-After: 1\r\n");
 	http_respond_close(x, status, STR("application/json"), buf_str(&headers),
-			   status == 429 ? STR("{\"code\":\"TOO_MANY_CONNECTIONS\",\"message\":\"too many connections from this address\"}") :
-					   STR("{\"code\":\"UNAVAILABLE\",\"message\":\"this edge takes no new clients now\"}"));
+			   status == 429 ? STR("{\"code\":\"TOO_MANY_CONNECTIONS\",\"message\":"
+					       "\"too many connections from this address\"}")
+					 : STR("{\"code\":\"UNAVAILABLE\",\"message\":\"this edge "
+					       "takes no new clients now\"}"));
 	buf_fini(&headers);
 }
 
-struct str front_token(struct http_exchange *x, const struct http_request *request, struct buf *scratch)
+struct str front_token(struct http_exchange *x, const struct http_request *request,
+		       struct buf *scratch)
 {
 	struct str value, scheme, token;
 
@@ -52,7 +56,8 @@ struct str front_token(struct http_exchange *x, const struct http_request *reque
 	return STR_NONE;
 }
 
-static void on_engine_request(struct edge *edge, struct http_exchange *x, const struct http_request *request)
+static void on_engine_request(struct edge *edge, struct http_exchange *x,
+			      const struct http_request *request)
 {
 	struct buf scratch = BUF_INIT(HTTP_MAX_TARGET_BYTES);
 	struct str transport = STR_NONE, sid = STR_NONE, version = STR_NONE;

@@ -21,11 +21,13 @@ enum front_refusal {
 void front_on_request(struct http_exchange *x, const struct http_request *request, void *edge);
 void front_refuse(struct edge *edge, struct http_exchange *x, enum front_refusal why);
 /* Answer with CORS headers where the origin is allowed. */
-void front_answer(struct edge *edge, struct http_exchange *x, int status, const char *content_type, struct str body);
+void front_answer(struct edge *edge, struct http_exchange *x, int status, const char *content_type,
+		  struct str body);
 /* 503 and 429 of session_admit. */
 void front_turn_away(struct edge *edge, struct http_exchange *x, int status);
 /* Token of the handshake: Authorization: Bearer, else query `token`; empty where there is none. BORROWED from request or scratch. */
-struct str front_token(struct http_exchange *x, const struct http_request *request, struct buf *scratch);
+struct str front_token(struct http_exchange *x, const struct http_request *request,
+		       struct buf *scratch);
 
 /* cors.c: may a WebSocket from this request's origin be accepted? */
 bool cors_allows_websocket(const struct edge *edge, const struct http_exchange *x);
@@ -34,13 +36,16 @@ void cors_add_headers(const struct edge *edge, const struct http_exchange *x, st
 void cors_preflight(struct edge *edge, struct http_exchange *x);
 
 /* polling.c and ws.c: requests that passed the common checks; s is NULL for a handshake. */
-void polling_on_request(struct edge *edge, struct session *s, struct http_exchange *x, const struct http_request *request);
-void ws_on_request(struct edge *edge, struct session *s, struct http_exchange *x, const struct http_request *request);
+void polling_on_request(struct edge *edge, struct session *s, struct http_exchange *x,
+			const struct http_request *request);
+void ws_on_request(struct edge *edge, struct session *s, struct http_exchange *x,
+		   const struct http_request *request);
 extern const struct ws_handlers ws_link_handlers;
 
 /* assets.c: files of DEMO_DIR, read at start. */
 int assets_load(const char *dir, struct assets **assets) MUST_CHECK;
 void assets_free(struct assets **assets);
-bool assets_serve(const struct assets *assets, struct http_exchange *x, const struct http_request *request);
+bool assets_serve(const struct assets *assets, struct http_exchange *x,
+		  const struct http_request *request);
 
 #endif

@@ -100,7 +100,8 @@ void op_fail(struct op *op, struct str code, struct str message)
 	metrics_inc(METRIC_EVENTS_REFUSED);
 	op->env.error_code = code;
 	op->env.error_message = message.n ? message : code;
-	ack = op->event && op->event->has_fail_ack ? &op->event->fail_ack : &sock->edge->profile->fail_ack;
+	ack = op->event && op->event->has_fail_ack ? &op->event->fail_ack
+						   : &sock->edge->profile->fail_ack;
 	if (!op->packet.has_ack)
 		sock_emit_error(sock, code, message);
 	else if (tmpl_render(ack, &op->env, &args) == 0 && !args.failed)
@@ -246,7 +247,8 @@ static void on_timeout(struct wheel_timer *timer)
 	op_fail(op, STR("UNAVAILABLE"), STR("the room's router does not answer"));
 }
 
-static struct op *begin(struct sock *sock, enum op_kind kind, struct str text, const struct sio_packet *packet)
+static struct op *begin(struct sock *sock, enum op_kind kind, struct str text,
+			const struct sio_packet *packet)
 {
 	struct op *op = slab_get(&sock->edge->ops);
 
@@ -285,14 +287,18 @@ void op_begin_connect(struct sock *sock, struct str text, const struct sio_packe
 
 static void refuse_arguments(struct op *op, struct buf *why)
 {
-	op_fail(op, STR("INVALID_PAYLOAD"), why->n ? buf_str(why) : STR("the arguments do not fit the event"));
+	op_fail(op, STR("INVALID_PAYLOAD"),
+		why->n ? buf_str(why) : STR("the arguments do not fit the event"));
 }
 
-void op_begin_event(struct sock *sock, struct str text, const struct sio_packet *packet, struct blob *const *attachments,
-		    uint32_t attachment_count)
+void op_begin_event(struct sock *sock, struct str text, const struct sio_packet *packet,
+		    struct blob *const *attachments, uint32_t attachment_count)
 {
-	struct buf name_scratch = BUF_INIT(4096), why = BUF_INIT(512), scratch = BUF_INIT(EDGE_SCRATCH_BYTES);
-	struct profile_nsp *nsp = (struct profile_nsp *)(uintptr_t)sock->nsp; /* map_get finishes a resize, the entries stay */
+	struct buf name_scratch = BUF_INIT(4096), why = BUF_INIT(512),
+		   scratch = BUF_INIT(EDGE_SCRATCH_BYTES);
+	struct profile_nsp *nsp =
+		(struct profile_nsp *)(uintptr_t)
+			sock->nsp; /* map_get finishes a resize, the entries stay */
 	struct json_value first = { JSON_NONE, STR_NONE };
 	struct str name = STR_NONE;
 	bool named = json_text(packet->event, &name_scratch, &name) == 0;

@@ -21,27 +21,27 @@ struct op {
 	enum op_kind kind;
 	enum op_stage stage;
 	struct sock *sock;
-	struct str text;                 /* the packet; BORROWED until the op waits, then in `kept` */
+	struct str text; /* the packet; BORROWED until the op waits, then in `kept` */
 	struct blob *kept;
 	struct sio_packet packet;        /* slices of text */
 	struct blob *const *attachments; /* BORROWED until the op waits */
 	struct blob **kept_attachments;
 	uint32_t attachment_count;
-	struct tmpl_env env;             /* slices of text, user and profile */
+	struct tmpl_env env; /* slices of text, user and profile */
 	const struct profile_event *event;
 	const struct action *actions;
 	uint32_t action_count, next;
-	bool greeted;                    /* CONNECT: the answer was sent */
+	bool greeted; /* CONNECT: the answer was sent */
 	bool calling;
-	uint64_t call;                   /* question to auth */
-	struct room *room;               /* waited for */
-	struct list waiting;             /* on room->waiters */
+	uint64_t call;       /* question to auth */
+	struct room *room;   /* waited for */
+	struct list waiting; /* on room->waiters */
 	struct wheel_timer timer;
 };
 
 void op_begin_connect(struct sock *sock, struct str text, const struct sio_packet *packet);
-void op_begin_event(struct sock *sock, struct str text, const struct sio_packet *packet, struct blob *const *attachments,
-		    uint32_t attachment_count);
+void op_begin_event(struct sock *sock, struct str text, const struct sio_packet *packet,
+		    struct blob *const *attachments, uint32_t attachment_count);
 void op_cancel(struct op *op);             /* the socket is gone */
 void op_room_confirmed(struct room *room); /* go on with everything that waited for it */
 /* Refuse: ends the op. message may be empty. */

@@ -7,7 +7,8 @@
 #include "services/edge/front.h"
 
 #define TEXT "text/plain; charset=UTF-8"
-#define ANSWER_BYTES (1u << 20) /* of packets that go into one answer, unless a single one is larger */
+#define ANSWER_BYTES \
+	(1u << 20) /* of packets that go into one answer, unless a single one is larger */
 
 static void on_gone(struct http_exchange *x, void *user)
 {
@@ -88,7 +89,9 @@ static void on_get(struct edge *edge, struct session *s, struct http_exchange *x
 	if (s->out_first)
 		polling_flush(s);
 	else if (s->probe && s->probe->probed)
-		polling_answer(s, STR("6")); /* an upgrade is under way: the client waits for its GET to end */
+		polling_answer(
+			s,
+			STR("6")); /* an upgrade is under way: the client waits for its GET to end */
 	else
 		http_on_gone(x, on_gone, s);
 }
@@ -129,7 +132,8 @@ static void on_post(struct edge *edge, struct session *s, struct http_exchange *
 		front_refuse(edge, x, FRONT_BAD_REQUEST);
 }
 
-static void on_handshake(struct edge *edge, struct http_exchange *x, const struct http_request *request)
+static void on_handshake(struct edge *edge, struct http_exchange *x,
+			 const struct http_request *request)
 {
 	struct buf scratch = BUF_INIT(HTTP_MAX_TARGET_BYTES);
 	int status = session_admit(edge, request->address);
@@ -151,11 +155,13 @@ static void on_handshake(struct edge *edge, struct http_exchange *x, const struc
 	buf_fini(&scratch);
 }
 
-void polling_on_request(struct edge *edge, struct session *s, struct http_exchange *x, const struct http_request *request)
+void polling_on_request(struct edge *edge, struct session *s, struct http_exchange *x,
+			const struct http_request *request)
 {
 	if (!s)
 		on_handshake(edge, x, request);
-	else if (s->ws || (request->method != HTTP_METHOD_GET && request->method != HTTP_METHOD_POST))
+	else if (s->ws ||
+		 (request->method != HTTP_METHOD_GET && request->method != HTTP_METHOD_POST))
 		front_refuse(edge, x, FRONT_BAD_REQUEST);
 	else if (request->method == HTTP_METHOD_GET)
 		on_get(edge, s, x);

@@ -96,7 +96,8 @@ static void release(struct room *room)
 	if (room->count > 0 || room->pending > 0 || !list_empty(&room->waiters))
 		return;
 	if (link && bus_link_send_msg(link, WIRE_UNSUBSCRIBE, &m, true))
-		log_debug("room", "not told to the router: it will hear all rooms when the link is back");
+		log_debug("room",
+			  "not told to the router: it will hear all rooms when the link is back");
 	map_del(&edge->rooms, room_key_of(room));
 	metrics_dec(METRIC_ROOMS_LOCAL);
 	mem_free(room->members);
@@ -117,9 +118,11 @@ static int grow(void **items, uint32_t *cap, size_t size)
 
 static int add_member(struct sock *sock, struct room *room)
 {
-	if (room->count == room->cap && grow((void **)&room->members, &room->cap, sizeof(*room->members)))
+	if (room->count == room->cap &&
+	    grow((void **)&room->members, &room->cap, sizeof(*room->members)))
 		return E_NOMEM;
-	if (sock->room_count == sock->room_cap && grow((void **)&sock->rooms, &sock->room_cap, sizeof(*sock->rooms)))
+	if (sock->room_count == sock->room_cap &&
+	    grow((void **)&sock->rooms, &sock->room_cap, sizeof(*sock->rooms)))
 		return E_NOMEM;
 	room->members[room->count] = (struct member){ sock, sock->room_count };
 	sock->rooms[sock->room_count] = (struct membership){ room, room->count };
@@ -162,7 +165,8 @@ static void remove_slot(struct sock *sock, uint32_t slot)
 
 	if (gone.index != last) {
 		room->members[gone.index] = room->members[last];
-		room->members[gone.index].sock->rooms[room->members[gone.index].slot].index = gone.index;
+		room->members[gone.index].sock->rooms[room->members[gone.index].slot].index =
+			gone.index;
 	}
 	last = --sock->room_count;
 	if (slot != last) {
@@ -196,7 +200,7 @@ void room_on_fresh(void *ctx, struct bus_link *link, uint64_t old_epoch)
 	struct edge *edge = ctx;
 	uint64_t since = deliver_place(link);
 
-	MAP_EACH (&edge->rooms, struct room, room) {
+	MAP_EACH(&edge->rooms, struct room, room) {
 		if (router_clnt_link(edge->router, room_key_of(room)) != link)
 			continue;
 		room->pending = 0;
@@ -215,7 +219,9 @@ void room_on_subscribed(struct edge *edge, const struct wire_subscribed *m)
 	if (room->pending > 0)
 		room->pending--;
 	if (m->gap)
-		log_warn("room", "messages may have been missed: the router's history does not reach back", KV_STR("room", m->room));
+		log_warn("room",
+			 "messages may have been missed: the router's history does not reach back",
+			 KV_STR("room", m->room));
 	room->confirmed = true;
 	op_room_confirmed(room);
 	release(room);

@@ -27,11 +27,11 @@ struct room {
 	struct edge *edge;
 	struct member *members; /* dense */
 	uint32_t count, cap;
-	uint32_t pending;       /* SUBSCRIBEs without an answer yet */
-	bool confirmed;         /* was once: the router may have sent us something */
-	struct list waiters;    /* struct op */
+	uint32_t pending;    /* SUBSCRIBEs without an answer yet */
+	bool confirmed;      /* was once: the router may have sent us something */
+	struct list waiters; /* struct op */
 	uint32_t key_bytes;
-	char key[];             /* namespace ',' name */
+	char key[]; /* namespace ',' name */
 };
 
 struct str room_key_of(const void *room); /* for the map */

@@ -78,7 +78,8 @@ static struct address *count_address(struct edge *edge, struct str text)
 	a = map_get(&edge->addresses, text);
 	if (!a) {
 		a = mem_try(sizeof(*a));
-		if (!a || str_copy(text, a->text, sizeof(a->text)) || map_put(&edge->addresses, a)) {
+		if (!a || str_copy(text, a->text, sizeof(a->text)) ||
+		    map_put(&edge->addresses, a)) {
 			mem_free(a);
 			return NULL;
 		}
@@ -129,7 +130,8 @@ void session_add_open(const struct session *s, bool upgrades, struct buf *out)
 
 	buf_addz(out, "0{\"sid\":\"");
 	buf_add(out, str_make(s->sid, EDGE_ID_BYTES));
-	buf_addz(out, upgrades ? "\",\"upgrades\":[\"websocket\"],\"pingInterval\":" : "\",\"upgrades\":[],\"pingInterval\":");
+	buf_addz(out, upgrades ? "\",\"upgrades\":[\"websocket\"],\"pingInterval\":"
+			       : "\",\"upgrades\":[],\"pingInterval\":");
 	buf_addu(out, (uint64_t)conf->ping_interval_ms);
 	buf_addz(out, ",\"pingTimeout\":");
 	buf_addu(out, (uint64_t)conf->ping_timeout_ms);
@@ -243,7 +245,8 @@ void session_send(struct session *s, struct frame *frame)
 	if (s->state != SESSION_OPEN)
 		return;
 	node = slab_get(&edge->out_nodes);
-	if (!node || s->out_bytes + frame->payload_bytes > (size_t)edge->svc->conf.max_unsent_bytes) {
+	if (!node ||
+	    s->out_bytes + frame->payload_bytes > (size_t)edge->svc->conf.max_unsent_bytes) {
 		slab_put(&edge->out_nodes, node);
 		session_close(s, METRIC_CLOSED_SLOW);
 		return;

@@ -23,8 +23,8 @@ struct ws_link {
 	struct edge *edge;
 	struct session *session; /* NULL once the session let go of it */
 	struct ws_conn *conn;
-	bool probing;            /* asks to take over a polling session */
-	bool probed;             /* said "2probe" */
+	bool probing;             /* asks to take over a polling session */
+	bool probed;              /* said "2probe" */
 	struct wheel_timer timer; /* the upgrade's deadline */
 };
 
@@ -50,23 +50,24 @@ struct session {
 	enum session_state state;
 	char sid[EDGE_ID_BYTES];
 	bool awaiting_pong;
-	bool greeted;                /* has joined a namespace once */
-	struct list dirty;           /* on edge->dirty, or on edge->dead_sessions */
-	struct list socks;           /* struct sock */
-	struct ws_link *ws;          /* the transport, or NULL: polling */
-	struct ws_link *probe;       /* a WebSocket that wants to become the transport */
-	struct http_exchange *poll;  /* a GET that waits for packets */
+	bool greeted;               /* has joined a namespace once */
+	struct list dirty;          /* on edge->dirty, or on edge->dead_sessions */
+	struct list socks;          /* struct sock */
+	struct ws_link *ws;         /* the transport, or NULL: polling */
+	struct ws_link *probe;      /* a WebSocket that wants to become the transport */
+	struct http_exchange *poll; /* a GET that waits for packets */
 	struct out_node *out_first, *out_last;
 	size_t out_bytes;
 	struct assembly *assembly;
-	char *token;                 /* of the handshake's Authorization header or query; OWNED; NULL */
-	struct address *address;     /* counted there; NULL where not limited */
-	uint64_t deadline_ms;        /* of the pong that is (or will be) waited for */
+	char *token;             /* of the handshake's Authorization header or query; OWNED; NULL */
+	struct address *address; /* counted there; NULL where not limited */
+	uint64_t deadline_ms;    /* of the pong that is (or will be) waited for */
 	struct wheel_timer heartbeat;
 	struct wheel_timer greeting; /* the connect timeout */
 };
 
-struct session *session_find(struct edge *edge, struct str sid); /* NULL: none, or past its heartbeat (then closed) */
+struct session *session_find(struct edge *edge,
+			     struct str sid); /* NULL: none, or past its heartbeat (then closed) */
 /* token: of the handshake, may be empty (COPIED). address: the peer's. NULL when out of memory. */
 struct session *session_open(struct edge *edge, struct str token, struct str address);
 /* Whether one more client from this address may come: 0, or an HTTP status. */

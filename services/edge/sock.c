@@ -18,7 +18,8 @@ struct str sock_id_of(const void *sock)
 	return str_make(((const struct sock *)sock)->id, EDGE_ID_BYTES);
 }
 
-static void send_packet(struct sock *sock, struct buf *text, struct blob *const *attachments, uint32_t attachment_count)
+static void send_packet(struct sock *sock, struct buf *text, struct blob *const *attachments,
+			uint32_t attachment_count)
 {
 	if (text->failed) {
 		session_close(sock->session, METRIC_CLOSED_SLOW);
@@ -39,7 +40,8 @@ static void send_packet(struct sock *sock, struct buf *text, struct blob *const 
 	}
 }
 
-void sock_emit(struct sock *sock, struct str event, struct str args, struct blob *const *attachments, uint32_t attachment_count)
+void sock_emit(struct sock *sock, struct str event, struct str args,
+	       struct blob *const *attachments, uint32_t attachment_count)
 {
 	struct buf *out = &sock->edge->work;
 
@@ -47,12 +49,14 @@ void sock_emit(struct sock *sock, struct str event, struct str args, struct blob
 		return;
 	buf_reset(out);
 	buf_addc(out, '4');
-	sio_encode_head(out, attachment_count ? SIO_BINARY_EVENT : SIO_EVENT, attachment_count, sock->nsp->name, -1);
+	sio_encode_head(out, attachment_count ? SIO_BINARY_EVENT : SIO_EVENT, attachment_count,
+			sock->nsp->name, -1);
 	sio_encode_args(out, event, args);
 	send_packet(sock, out, attachments, attachment_count);
 }
 
-void sock_ack(struct sock *sock, uint64_t ack_id, struct str args, struct blob *const *attachments, uint32_t attachment_count)
+void sock_ack(struct sock *sock, uint64_t ack_id, struct str args, struct blob *const *attachments,
+	      uint32_t attachment_count)
 {
 	struct buf *out = &sock->edge->work;
 
@@ -60,7 +64,8 @@ void sock_ack(struct sock *sock, uint64_t ack_id, struct str args, struct blob *
 		return;
 	buf_reset(out);
 	buf_addc(out, '4');
-	sio_encode_head(out, attachment_count ? SIO_BINARY_ACK : SIO_ACK, attachment_count, sock->nsp->name, (int64_t)ack_id);
+	sio_encode_head(out, attachment_count ? SIO_BINARY_ACK : SIO_ACK, attachment_count,
+			sock->nsp->name, (int64_t)ack_id);
 	buf_addc(out, '[');
 	buf_add(out, args);
 	buf_addc(out, ']');
@@ -82,7 +87,7 @@ void sock_emit_error(struct sock *sock, struct str code, struct str message)
 
 static struct sock *find_sock(struct session *s, struct str nsp)
 {
-	LIST_EACH (&s->socks, node, next) {
+	LIST_EACH(&s->socks, node, next) {
 		struct sock *sock = CONTAINER_OF(node, struct sock, node);
 
 		if (str_eq(sock->nsp->name, nsp))
@@ -125,19 +130,23 @@ static void refuse_namespace(struct session *s, struct str nsp)
 	buf_fini(&out);
 }
 
-static void park(struct sock *sock, struct str text, struct blob *const *attachments, uint32_t attachment_count)
+static void park(struct sock *sock, struct str text, struct blob *const *attachments,
+		 uint32_t attachment_count)
 {
 	struct parked *p;
 	size_t bytes = text.n + sizeof(*p);
 
 	for (uint32_t i = 0; i < attachment_count; i++)
 		bytes += attachments[i]->n;
-	p = sock->inbox_bytes + bytes > SOCK_INBOX_BYTES ? NULL : mem_try(sizeof(*p) + attachment_count * sizeof(struct blob *));
+	p = sock->inbox_bytes + bytes > SOCK_INBOX_BYTES
+		    ? NULL
+		    : mem_try(sizeof(*p) + attachment_count * sizeof(struct blob *));
 	if (p)
 		p->text = blob_copy(text);
 	if (!p || !p->text) {
 		mem_free(p);
-		sock_emit_error(sock, STR("UNAVAILABLE"), STR("too many events are waiting on this connection"));
+		sock_emit_error(sock, STR("UNAVAILABLE"),
+				STR("too many events are waiting on this connection"));
 		return;
 	}
 	p->attachment_count = attachment_count;
@@ -172,7 +181,8 @@ void sock_unpark(struct sock *sock)
 		for (uint32_t i = 0; i < p->attachment_count; i++)
 			sock->inbox_bytes -= p->attachments[i]->n;
 		if (sio_decode(blob_str(p->text), SIO_MAX_ATTACHMENTS_DEFAULT, &packet) == 0)
-			op_begin_event(sock, blob_str(p->text), &packet, p->attachments, p->attachment_count);
+			op_begin_event(sock, blob_str(p->text), &packet, p->attachments,
+				       p->attachment_count);
 		free_parked(p);
 	}
 	sock->unparking = false;
@@ -194,8 +204,8 @@ static void on_connect(struct session *s, struct str text, const struct sio_pack
 		session_close(s, METRIC_CLOSED_SLOW);
 }
 
-void sock_receive(struct session *s, struct str text, const struct sio_packet *packet, struct blob *const *attachments,
-		  uint32_t attachment_count)
+void sock_receive(struct session *s, struct str text, const struct sio_packet *packet,
+		  struct blob *const *attachments, uint32_t attachment_count)
 {
 	struct sock *sock = find_sock(s, packet->nsp);
 

@@ -34,28 +34,28 @@ struct membership {
 struct op;
 
 struct sock {
-	struct list node;          /* on session->socks, or edge->dead_socks */
+	struct list node; /* on session->socks, or edge->dead_socks */
 	struct edge *edge;
-	struct session *session;   /* NULL once closed */
+	struct session *session; /* NULL once closed */
 	const struct profile_nsp *nsp;
 	enum sock_state state;
 	char id[EDGE_ID_BYTES];
-	struct user *user;         /* OWNED; NULL: nobody in particular */
+	struct user *user; /* OWNED; NULL: nobody in particular */
 	struct membership *rooms;
 	uint32_t room_count, room_cap;
-	struct op *op;             /* the event that is being worked on */
-	struct list inbox;         /* struct parked */
+	struct op *op;     /* the event that is being worked on */
+	struct list inbox; /* struct parked */
 	size_t inbox_bytes;
 	bool unparking;
 	bool refresh_told;
-	uint64_t mark;             /* see deliver.c */
+	uint64_t mark; /* see deliver.c */
 	struct wheel_timer token_timer;
 };
 
 struct str sock_id_of(const void *sock); /* for the map */
 /* A whole packet of a client: text as it came, decoded as packet, with its attachments (referenced, not TAKEN). */
-void sock_receive(struct session *s, struct str text, const struct sio_packet *packet, struct blob *const *attachments,
-		  uint32_t attachment_count);
+void sock_receive(struct session *s, struct str text, const struct sio_packet *packet,
+		  struct blob *const *attachments, uint32_t attachment_count);
 /* Work on parked packets until one waits. */
 void sock_unpark(struct sock *sock);
 /* Leave all rooms and end. tell: with a DISCONNECT packet. Harmless twice. */
@@ -64,8 +64,10 @@ void sock_close_all(struct session *s);
 void sock_free(struct sock *sock); /* at the end of the turn */
 
 /* Send an event, or an ack. args: JSON joined by commas. */
-void sock_emit(struct sock *sock, struct str event, struct str args, struct blob *const *attachments, uint32_t attachment_count);
-void sock_ack(struct sock *sock, uint64_t ack_id, struct str args, struct blob *const *attachments, uint32_t attachment_count);
+void sock_emit(struct sock *sock, struct str event, struct str args,
+	       struct blob *const *attachments, uint32_t attachment_count);
+void sock_ack(struct sock *sock, uint64_t ack_id, struct str args, struct blob *const *attachments,
+	      uint32_t attachment_count);
 /* The dialect's event `error` {code, message}. */
 void sock_emit_error(struct sock *sock, struct str code, struct str message);
 

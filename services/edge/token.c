@@ -28,7 +28,8 @@ static void remind(struct sock *sock)
 static void end(struct sock *sock)
 {
 	metrics_inc(METRIC_CLOSED_TOKEN);
-	sock_emit_error(sock, STR("AUTH_TOKEN_EXPIRED"), STR("the token has expired and was not renewed"));
+	sock_emit_error(sock, STR("AUTH_TOKEN_EXPIRED"),
+			STR("the token has expired and was not renewed"));
 	sock_close(sock, true);
 }
 
@@ -53,7 +54,8 @@ void token_watch(struct sock *sock)
 		if (sock->state != SOCK_CONNECTED)
 			return;
 	}
-	due = sock->refresh_told ? sock->user->expires_ms + LEEWAY_MS : sock->user->expires_ms - REMIND_MS;
+	due = sock->refresh_told ? sock->user->expires_ms + LEEWAY_MS
+				 : sock->user->expires_ms - REMIND_MS;
 	sock->token_timer.fn = on_timer;
 	svc_arm(sock->edge->svc, &sock->token_timer, clock_ms() + (due - wall));
 }

@@ -31,13 +31,15 @@ static struct str behind_header(struct str head)
 	for (size_t i = 1; i < head.n; i++) {
 		if (head.p[i] != '\n')
 			continue;
-		if (head.p[i - 1] == '\n' || (i > 1 && head.p[i - 1] == '\r' && head.p[i - 2] == '\n'))
+		if (head.p[i - 1] == '\n' ||
+		    (i > 1 && head.p[i - 1] == '\r' && head.p[i - 2] == '\n'))
 			return str_skip(head, i + 1);
 	}
 	return STR_NONE;
 }
 
-static struct ws_link *take_socket(struct edge *edge, struct http_exchange *x, struct session *s, struct str key)
+static struct ws_link *take_socket(struct edge *edge, struct http_exchange *x, struct session *s,
+				   struct str key)
 {
 	struct ws_link *link = mem_try(sizeof(*link));
 	struct buf head = BUF_INIT((size_t)edge->svc->conf.max_payload + HTTP_MAX_HEADER_BYTES * 2);
@@ -57,8 +59,8 @@ static struct ws_link *take_socket(struct edge *edge, struct http_exchange *x, s
 		close(fd);
 		fd = -1;
 	}
-	if (fd < 0 ||
-	    ws_adopt(edge->ws, fd, str_make(key_copy, sizeof(key_copy)), behind_header(buf_str(&head)), link, &link->conn)) {
+	if (fd < 0 || ws_adopt(edge->ws, fd, str_make(key_copy, sizeof(key_copy)),
+			       behind_header(buf_str(&head)), link, &link->conn)) {
 		mem_free(link);
 		link = NULL;
 	}
@@ -75,7 +77,8 @@ static bool is_websocket(struct http_exchange *x, struct str *key)
 	       http_header(x, "sec-websocket-key", key) && ws_key_good(*key);
 }
 
-static void begin_session(struct edge *edge, struct http_exchange *x, const struct http_request *request, struct str key)
+static void begin_session(struct edge *edge, struct http_exchange *x,
+			  const struct http_request *request, struct str key)
 {
 	struct buf scratch = BUF_INIT(HTTP_MAX_TARGET_BYTES);
 	int status = session_admit(edge, request->address);
@@ -101,7 +104,8 @@ static void begin_session(struct edge *edge, struct http_exchange *x, const stru
 	buf_fini(&scratch);
 }
 
-static void begin_upgrade(struct edge *edge, struct session *s, struct http_exchange *x, struct str key)
+static void begin_upgrade(struct edge *edge, struct session *s, struct http_exchange *x,
+			  struct str key)
 {
 	struct ws_link *link = take_socket(edge, x, s, key);
 
@@ -109,10 +113,12 @@ static void begin_upgrade(struct edge *edge, struct session *s, struct http_exch
 		return;
 	link->probing = true;
 	s->probe = link;
-	svc_arm(edge->svc, &link->timer, clock_ms() + (uint64_t)edge->svc->conf.handshake_timeout_ms);
+	svc_arm(edge->svc, &link->timer,
+		clock_ms() + (uint64_t)edge->svc->conf.handshake_timeout_ms);
 }
 
-void ws_on_request(struct edge *edge, struct session *s, struct http_exchange *x, const struct http_request *request)
+void ws_on_request(struct edge *edge, struct session *s, struct http_exchange *x,
+		   const struct http_request *request)
 {
 	struct str key;
 
@@ -121,7 +127,9 @@ void ws_on_request(struct edge *edge, struct session *s, struct http_exchange *x
 	else if (!is_websocket(x, &key))
 		front_refuse(edge, x, FRONT_BAD_REQUEST);
 	else if (s && (s->ws || s->probe))
-		take_socket(edge, x, NULL, key); /* one too many: accepted and closed (on_open), as clients expect it */
+		take_socket(
+			edge, x, NULL,
+			key); /* one too many: accepted and closed (on_open), as clients expect it */
 	else if (s)
 		begin_upgrade(edge, s, x, key);
 	else

@@ -61,7 +61,9 @@ static void on_timeout(struct wheel_timer *timer)
 	struct call *call = CONTAINER_OF(timer, struct call, timer);
 
 	if (call->x)
-		http_respond_error(call->x, 503, "UNAVAILABLE", "no router has accepted the event in time: send it again with the same id");
+		http_respond_error(
+			call->x, 503, "UNAVAILABLE",
+			"no router has accepted the event in time: send it again with the same id");
 	call->x = NULL;
 }
 
@@ -119,12 +121,14 @@ static void sent(struct call *call, int err, const struct buf *why)
 static void wait_for_router(struct call *call)
 {
 	http_on_gone(call->x, on_gone, call);
-	svc_arm(call->ingest->svc, &call->timer, clock_ms() + (uint64_t)call->ingest->svc->conf.publish_timeout_ms);
+	svc_arm(call->ingest->svc, &call->timer,
+		clock_ms() + (uint64_t)call->ingest->svc->conf.publish_timeout_ms);
 }
 
 static void publish(struct ingest *ingest, struct http_exchange *x, struct str body)
 {
-	struct buf why = BUF_INIT(512), scratch = BUF_INIT((size_t)ingest->svc->conf.max_payload * 2 + 4096);
+	struct buf why = BUF_INIT(512),
+		   scratch = BUF_INIT((size_t)ingest->svc->conf.max_payload * 2 + 4096);
 	struct api_publish p;
 	struct call *call;
 	struct blob *args;
@@ -132,7 +136,8 @@ static void publish(struct ingest *ingest, struct http_exchange *x, struct str b
 
 	if (api_parse_publish(ingest->profile, body, &p, &scratch, &why)) {
 		buf_addc(&why, '\0');
-		http_respond_error(x, 400, "INVALID_PAYLOAD", why.p ? why.p : "the body cannot be read");
+		http_respond_error(x, 400, "INVALID_PAYLOAD",
+				   why.p ? why.p : "the body cannot be read");
 		goto out;
 	}
 	call = begin(ingest, x, p.id);
@@ -140,10 +145,12 @@ static void publish(struct ingest *ingest, struct http_exchange *x, struct str b
 		http_respond_error(x, 503, "UNAVAILABLE", "too many publish calls are under way");
 		goto out;
 	}
-	router_clnt_uid(str_make(call->id, call->id_bytes), &p.message.uid_high, &p.message.uid_low);
+	router_clnt_uid(str_make(call->id, call->id_bytes), &p.message.uid_high,
+			&p.message.uid_low);
 	wait_for_router(call);
 	args = blob_copy(p.data);
-	err = args ? router_clnt_publish(ingest->router, &p.message, &args, 1, on_published, call) : E_NOMEM;
+	err = args ? router_clnt_publish(ingest->router, &p.message, &args, 1, on_published, call)
+		   : E_NOMEM;
 	blob_unref(&args);
 	sent(call, err, &why);
 out:
@@ -154,14 +161,16 @@ out:
 
 static void event(struct ingest *ingest, struct http_exchange *x, struct str body)
 {
-	struct buf why = BUF_INIT(512), scratch = BUF_INIT(body.n * 2 + 4096); /* api_parse_event copies the body */
+	struct buf why = BUF_INIT(512),
+		   scratch = BUF_INIT(body.n * 2 + 4096); /* api_parse_event copies the body */
 	struct api_event e;
 	struct call *call;
 	int err;
 
 	if (api_parse_event(body, &e, &scratch, &why)) {
 		buf_addc(&why, '\0');
-		http_respond_error(x, 400, "INVALID_PAYLOAD", why.p ? why.p : "the body cannot be read");
+		http_respond_error(x, 400, "INVALID_PAYLOAD",
+				   why.p ? why.p : "the body cannot be read");
 		goto out;
 	}
 	call = begin(ingest, x, e.id);
@@ -170,7 +179,8 @@ static void event(struct ingest *ingest, struct http_exchange *x, struct str bod
 		goto out;
 	}
 	wait_for_router(call);
-	err = event_publish(ingest, e.type, e.body, str_make(call->id, call->id_bytes), on_published, call, &why);
+	err = event_publish(ingest, e.type, e.body, str_make(call->id, call->id_bytes),
+			    on_published, call, &why);
 	if (why.n > 0)
 		buf_addc(&why, '\0');
 	if (err)
@@ -188,24 +198,28 @@ static int check_key(struct ingest *ingest, struct http_exchange *x)
 	struct str key = str_of(ingest->svc->conf.api_key), value, scheme, given = STR_NONE;
 
 	if (key.n == 0) {
-		http_respond_error(x, 403, "FORBIDDEN", "publishing is off: set API_KEY to allow it");
+		http_respond_error(x, 403, "FORBIDDEN",
+				   "publishing is off: set API_KEY to allow it");
 		return E_DENIED;
 	}
 	if (http_header(x, "authorization", &value) && str_cut(value, ' ', &scheme, &given) &&
 	    str_eq_nocase(scheme, STR("bearer")) && str_eq_secret(str_trim(given), key))
 		return 0;
 	http_respond(x, 401, STR("application/json"), STR("WWW-Authenticate: Bearer\r\n"),
-		     STR("{\"code\":\"UNAUTHORIZED\",\"message\":\"send the header Authorization: Bearer API_KEY\"}"));
+		     STR("{\"code\":\"UNAUTHORIZED\",\"message\":\"send the header Authorization: "
+			 "Bearer API_KEY\"}"));
 	return E_DENIED;
 }
 
 void api_on_request(struct http_exchange *x, const struct http_request *request, void *ctx)
 {
 	struct ingest *ingest = ctx;
-	bool is_publish = str_is(request->path, "/v1/publish"), is_event = str_is(request->path, "/v1/events");
+	bool is_publish = str_is(request->path, "/v1/publish"),
+	     is_event = str_is(request->path, "/v1/events");
 
 	if (!is_publish && !is_event) {
-		http_respond_error(x, 404, "NOT_FOUND", "there are POST /v1/publish and POST /v1/events");
+		http_respond_error(x, 404, "NOT_FOUND",
+				   "there are POST /v1/publish and POST /v1/events");
 		return;
 	}
 	if (check_key(ingest, x))

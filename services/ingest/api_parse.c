@@ -31,7 +31,8 @@ static int text_of(struct json_value v, struct buf *scratch, size_t most, struct
 }
 
 /* An array of texts into a list that is OWNED by the caller. */
-static int parse_names(struct json_value array, struct buf *scratch, struct str **names, uint32_t *count)
+static int parse_names(struct json_value array, struct buf *scratch, struct str **names,
+		       uint32_t *count)
 {
 	struct json_walk walk;
 	struct json_value item;
@@ -44,14 +45,16 @@ static int parse_names(struct json_value array, struct buf *scratch, struct str 
 		return E_NOMEM;
 	json_walk(array, &walk);
 	for (*count = 0; json_next(&walk, NULL, &item) == 0; (*count)++)
-		if (item.type != JSON_STRING || text_of(item, scratch, API_ROOM_BYTES, &(*names)[*count]))
+		if (item.type != JSON_STRING ||
+		    text_of(item, scratch, API_ROOM_BYTES, &(*names)[*count]))
 			return E_TYPE;
 	return 0;
 }
 
 static bool is_reserved(struct str event)
 {
-	static const char *const names[] = { "connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener" };
+	static const char *const names[] = { "connect",       "connect_error", "disconnect",
+					     "disconnecting", "newListener",   "removeListener" };
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		if (str_is(event, names[i]))
@@ -71,26 +74,32 @@ static int parse_id(struct json_value object, struct buf *scratch, struct str *i
 	return 0;
 }
 
-static int parse_target(const struct profile *profile, struct json_value object, struct api_publish *p, struct buf *scratch,
-			struct buf *why)
+static int parse_target(const struct profile *profile, struct json_value object,
+			struct api_publish *p, struct buf *scratch, struct buf *why)
 {
 	struct json_value v;
 
 	p->message.nsp = STR("/");
 	if (json_get(object, STR("namespace"), &v) == 0 &&
-	    (v.type != JSON_STRING || json_text(v, scratch, &p->message.nsp) || !profile_nsp_find(profile, p->message.nsp)))
+	    (v.type != JSON_STRING || json_text(v, scratch, &p->message.nsp) ||
+	     !profile_nsp_find(profile, p->message.nsp)))
 		return wrong(why, E_UNKNOWN, "namespace must be one of the profile's namespaces");
-	if (json_get(object, STR("rooms"), &v) || parse_names(v, scratch, &p->rooms, &p->message.rooms.count) ||
+	if (json_get(object, STR("rooms"), &v) ||
+	    parse_names(v, scratch, &p->rooms, &p->message.rooms.count) ||
 	    p->message.rooms.count == 0)
-		return wrong(why, E_TYPE, "rooms must be an array of 1 to 1000 texts of 1 to 700 bytes");
+		return wrong(why, E_TYPE,
+			     "rooms must be an array of 1 to 1000 texts of 1 to 700 bytes");
 	p->message.rooms.items = p->rooms;
-	if (json_get(object, STR("except"), &v) == 0 && parse_names(v, scratch, &p->except, &p->message.except.count))
-		return wrong(why, E_TYPE, "except must be an array of up to 1000 texts of 1 to 700 bytes");
+	if (json_get(object, STR("except"), &v) == 0 &&
+	    parse_names(v, scratch, &p->except, &p->message.except.count))
+		return wrong(why, E_TYPE,
+			     "except must be an array of up to 1000 texts of 1 to 700 bytes");
 	p->message.except.items = p->except;
 	return 0;
 }
 
-int api_parse_publish(const struct profile *profile, struct str body, struct api_publish *p, struct buf *scratch, struct buf *why)
+int api_parse_publish(const struct profile *profile, struct str body, struct api_publish *p,
+		      struct buf *scratch, struct buf *why)
 {
 	struct json_value object, v;
 	int err;
@@ -99,14 +108,20 @@ int api_parse_publish(const struct profile *profile, struct str body, struct api
 	err = parse_object(body, &object, why);
 	if (err)
 		return err;
-	if (!buf_room(scratch, body.n + 64)) /* decoded text is never longer than the body: nothing moves below */
+	if (!buf_room(
+		    scratch,
+		    body.n +
+			    64)) /* decoded text is never longer than the body: nothing moves below */
 		return wrong(why, E_NOMEM, "out of memory");
 	err = parse_target(profile, object, p, scratch, why);
 	if (err)
 		return err;
-	if (json_get(object, STR("event"), &v) || v.type != JSON_STRING || text_of(v, scratch, API_EVENT_BYTES, &p->message.event) ||
+	if (json_get(object, STR("event"), &v) || v.type != JSON_STRING ||
+	    text_of(v, scratch, API_EVENT_BYTES, &p->message.event) ||
 	    is_reserved(p->message.event))
-		return wrong(why, E_TYPE, "event must be a text of 1 to 255 bytes and no reserved name (connect, disconnect, …)");
+		return wrong(why, E_TYPE,
+			     "event must be a text of 1 to 255 bytes and no reserved name "
+			     "(connect, disconnect, …)");
 	if (json_get(object, STR("data"), &v))
 		return wrong(why, E_NOTFOUND, "data is missing: any JSON value");
 	p->data = v.raw;
@@ -131,7 +146,8 @@ int api_parse_event(struct str body, struct api_event *e, struct buf *scratch, s
 		return err;
 	if (!buf_room(scratch, body.n * 2 + 64))
 		return wrong(why, E_NOMEM, "out of memory");
-	if (json_get(object, STR("type"), &v) || v.type != JSON_STRING || text_of(v, scratch, API_EVENT_BYTES, &e->type))
+	if (json_get(object, STR("type"), &v) || v.type != JSON_STRING ||
+	    text_of(v, scratch, API_EVENT_BYTES, &e->type))
 		return wrong(why, E_TYPE, "type must be a text of 1 to 255 bytes");
 	err = parse_id(object, scratch, &e->id, why);
 	if (err)
@@ -152,6 +168,7 @@ int api_parse_event(struct str body, struct api_event *e, struct buf *scratch, s
 	buf_addc(scratch, '}');
 	if (scratch->failed)
 		return wrong(why, E_TOOBIG, "the body is too large");
-	e->body = (struct json_value){ JSON_OBJECT, str_make(scratch->p + start, scratch->n - start) };
+	e->body = (struct json_value){ JSON_OBJECT,
+				       str_make(scratch->p + start, scratch->n - start) };
 	return 0;
 }

@@ -23,9 +23,10 @@ struct api_event {
 };
 
 /* Slices are BORROWED from body and scratch. E_SYNTAX, E_TYPE, E_RANGE … with why. api_publish_fini also after an error. */
-int api_parse_publish(const struct profile *profile, struct str body, struct api_publish *p, struct buf *scratch,
-		      struct buf *why) MUST_CHECK;
+int api_parse_publish(const struct profile *profile, struct str body, struct api_publish *p,
+		      struct buf *scratch, struct buf *why) MUST_CHECK;
 void api_publish_fini(struct api_publish *p);
-int api_parse_event(struct str body, struct api_event *e, struct buf *scratch, struct buf *why) MUST_CHECK;
+int api_parse_event(struct str body, struct api_event *e, struct buf *scratch,
+		    struct buf *why) MUST_CHECK;
 
 #endif

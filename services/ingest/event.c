@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "services/ingest/ingest.h"
 
-int event_publish(struct ingest *ingest, struct str type, struct json_value body, struct str id, router_published_fn fn, void *ctx,
-		  struct buf *why)
+int event_publish(struct ingest *ingest, struct str type, struct json_value body, struct str id,
+		  router_published_fn fn, void *ctx, struct buf *why)
 {
 	struct wire_publish m = { 0 };
 	struct ingest_mapped mapped;
@@ -28,7 +28,8 @@ int event_publish(struct ingest *ingest, struct str type, struct json_value body
 	if (err == E_RANGE)
 		buf_addz(why, "a room name is empty or too long");
 	if (mapped.is_volatile && (err == 0 || err == E_AGAIN || err == E_CLOSED)) {
-		fn(ctx, 0, STR_NONE, false); /* sent or dropped: nobody says more about a volatile event */
+		fn(ctx, 0, STR_NONE,
+		   false); /* sent or dropped: nobody says more about a volatile event */
 		err = 0;
 	}
 	return err;

@@ -28,7 +28,8 @@ bool ingest_kafka_ready(void *self, char reason[SVC_REASON_BYTES])
 
 	if (!ingest->svc || !ingest->svc->conf.kafka_broker_url[0])
 		return true;
-	snprintf(reason, SVC_REASON_BYTES, "KAFKA_BROKER_URL is set, but this version takes no events from Kafka");
+	snprintf(reason, SVC_REASON_BYTES,
+		 "KAFKA_BROKER_URL is set, but this version takes no events from Kafka");
 	return false;
 }
 
@@ -37,7 +38,8 @@ static int open_router(struct ingest *ingest)
 	struct router_clnt_spec spec = {
 		.svc = ingest->svc,
 		.endpoints = ingest->svc->conf.router_endpoints,
-		.max_in_flight = (size_t)(ingest->svc->conf.ingest_in_flight + ingest->svc->conf.api_in_flight),
+		.max_in_flight = (size_t)(ingest->svc->conf.ingest_in_flight +
+					  ingest->svc->conf.api_in_flight),
 		.max_bytes = 256u << 20,
 	};
 
@@ -50,7 +52,9 @@ static int open_api(struct ingest *ingest)
 	struct http_server_spec spec = {
 		.subject = "api",
 		.host = conf->api_host,
-		.port = (int)(conf->api_port ? conf->api_port : conf->port ? conf->port + 1 : 0),
+		.port = (int)(conf->api_port ? conf->api_port
+			      : conf->port   ? conf->port + 1
+					     : 0),
 		.max_body_bytes = (uint64_t)conf->max_payload * 2,
 		.timeout_ms = 10000,
 		.idle_ms = 65000,
@@ -63,7 +67,8 @@ static int open_api(struct ingest *ingest)
 	if (err)
 		return err;
 	svc_notify(ingest->svc, "api", http_server_port(ingest->api));
-	log_info("api", "publish calls are served", KV_Z("host", conf->api_host), KV_I("port", http_server_port(ingest->api)),
+	log_info("api", "publish calls are served", KV_Z("host", conf->api_host),
+		 KV_I("port", http_server_port(ingest->api)),
 		 KV_B("key_set", conf->api_key[0] != '\0'));
 	return 0;
 }
@@ -127,6 +132,6 @@ void ingest_dump(struct svc *svc, void *self, struct buf *out)
 	struct ingest *ingest = self;
 
 	(void)svc;
-	buf_addf(out, "rabbitmq_under_way=%zu calls_under_way=%zu draining=%d", ingest->amqp_under_way, ingest->calls_under_way,
-		 ingest->draining);
+	buf_addf(out, "rabbitmq_under_way=%zu calls_under_way=%zu draining=%d",
+		 ingest->amqp_under_way, ingest->calls_under_way, ingest->draining);
 }

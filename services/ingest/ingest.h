@@ -22,13 +22,13 @@ struct ingest {
 	const struct profile *profile;
 	struct router_clnt *router;
 	struct http_server *api;
-	struct adapt_amqp *amqp;    /* NULL: not used */
-	const char **amqp_keys;     /* OWNED; ends with NULL */
-	struct list waiting;        /* struct amqp_delivery that the router client has no room for yet */
+	struct adapt_amqp *amqp; /* NULL: not used */
+	const char **amqp_keys;  /* OWNED; ends with NULL */
+	struct list waiting; /* struct amqp_delivery that the router client has no room for yet */
 	struct svc_turn turn;
-	size_t amqp_under_way;      /* deliveries not acknowledged */
-	size_t calls_under_way;     /* API calls not answered */
-	struct buf scratch;         /* mapping; empty between uses */
+	size_t amqp_under_way;  /* deliveries not acknowledged */
+	size_t calls_under_way; /* API calls not answered */
+	struct buf scratch;     /* mapping; empty between uses */
 	struct wheel_timer drain_timer;
 	bool draining;
 };
@@ -43,8 +43,8 @@ bool ingest_kafka_ready(void *self, char reason[SVC_REASON_BYTES]);
 
 /* event.c: a domain event through the profile's mapping to the router. id may be empty. errors: E_UNKNOWN, E_TYPE, E_SYNTAX … with why: it
  * cannot be mapped; E_FULL, E_NOMEM, E_UNAVAILABLE: not now. fn runs only after 0. */
-int event_publish(struct ingest *ingest, struct str type, struct json_value body, struct str id, router_published_fn fn, void *ctx,
-		  struct buf *why) MUST_CHECK;
+int event_publish(struct ingest *ingest, struct str type, struct json_value body, struct str id,
+		  router_published_fn fn, void *ctx, struct buf *why) MUST_CHECK;
 
 /* api.c */
 void api_on_request(struct http_exchange *x, const struct http_request *request, void *ingest);

@@ -22,7 +22,8 @@ static void settle(struct ingest *ingest)
 static void bury(struct ingest *ingest, struct amqp_delivery *d, struct str reason)
 {
 	metrics_inc(METRIC_INGEST_DEAD);
-	log_warn("rabbitmq", "an event cannot be mapped: it goes to the dead letters", KV_STR("type", d->key), KV_STR("reason", reason));
+	log_warn("rabbitmq", "an event cannot be mapped: it goes to the dead letters",
+		 KV_STR("type", d->key), KV_STR("reason", reason));
 	adapt_amqp_dead(ingest->amqp, d, reason);
 	settle(ingest);
 }
@@ -121,7 +122,9 @@ int source_amqp_open(struct ingest *ingest)
 	if (!ingest->svc->conf.rabbitmq_url[0])
 		return 0;
 	if (!profile->amqp_exchange) {
-		log_error("rabbitmq", "RABBITMQ_URL is set, but the profile has no `ingest: rabbitmq:`: unset the one or add the other",
+		log_error("rabbitmq",
+			  "RABBITMQ_URL is set, but the profile has no `ingest: rabbitmq:`: unset "
+			  "the one or add the other",
 			  KV_Z("profile", ingest->profile->name));
 		return E_CONFIG;
 	}

@@ -7,8 +7,8 @@
 
 void args_wrong(const char *what, const char *found, const char *allowed)
 {
-	fprintf(stderr, "%s: found %s%s%s, allowed: %s\n", what, found ? "\"" : "", found ? found : "nothing", found ? "\"" : "",
-		allowed);
+	fprintf(stderr, "%s: found %s%s%s, allowed: %s\n", what, found ? "\"" : "",
+		found ? found : "nothing", found ? "\"" : "", allowed);
 }
 
 bool args_value(int argc, char **argv, int *i, const char *name, const char **value)
@@ -41,7 +41,8 @@ int args_conf(const char *profile, struct conf *c)
 	if (profile)
 		err = profile_load(profile, &errors, &p);
 	for (uint32_t i = 0; p && i < p->setting_count && !err; i++)
-		err = conf_set(c, p->path, str_of(p->settings[i].key), str_of(p->settings[i].value), &errors);
+		err = conf_set(c, p->path, str_of(p->settings[i].key), str_of(p->settings[i].value),
+			       &errors);
 	if (conf_load_env(c, &errors))
 		err = E_CONFIG;
 	if (p && p->port_env && getenv(p->port_env) && getenv(p->port_env)[0] &&

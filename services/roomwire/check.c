@@ -9,7 +9,8 @@
 
 static bool begins_a_profile(const char *line)
 {
-	static const char *const keys[] = { "namespaces:", "dialect:", "auth:", "checks:", "ingest:", "settings:", "failure:" };
+	static const char *const keys[] = { "namespaces:", "dialect:",  "auth:",   "checks:",
+					    "ingest:",     "settings:", "failure:" };
 
 	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
 		if (strncmp(line, keys[i], strlen(keys[i])) == 0)
@@ -62,7 +63,8 @@ static int check_profile(const char *path, struct buf *errors)
 	err = profile_load(as_path, errors, &profile);
 	conf_init(&c);
 	for (uint32_t i = 0; profile && i < profile->setting_count; i++)
-		if (conf_set(&c, path, str_of(profile->settings[i].key), str_of(profile->settings[i].value), errors))
+		if (conf_set(&c, path, str_of(profile->settings[i].key),
+			     str_of(profile->settings[i].value), errors))
 			err = E_CONFIG;
 	conf_fini(&c);
 	if (profile)
@@ -85,7 +87,10 @@ int check_run(int argc, char **argv)
 		return EXIT_CONFIG;
 	}
 	if (empty) {
-		fprintf(stderr, "%s:1: found nothing, allowed: a profile or options (docs/profiles.md, docs/config.md)\n", argv[1]);
+		fprintf(stderr,
+			"%s:1: found nothing, allowed: a profile or options (docs/profiles.md, "
+			"docs/config.md)\n",
+			argv[1]);
 		return EXIT_CONFIG;
 	}
 	err = profile ? check_profile(argv[1], &errors) : check_options(argv[1], &errors);

@@ -19,7 +19,8 @@ int http_url_parse(const char *text, struct http_url *url)
 	str_cut(str_skip(rest, 7), '/', &host, &path);
 	if (!str_cut(host, ':', &host, &port))
 		port = STR("80");
-	if (host.n == 0 || str_copy(host, url->host, sizeof(url->host)) || str_copy(port, url->port, sizeof(url->port)))
+	if (host.n == 0 || str_copy(host, url->host, sizeof(url->host)) ||
+	    str_copy(port, url->port, sizeof(url->port)))
 		return E_SYNTAX;
 	return 0;
 }
@@ -81,7 +82,8 @@ static int split(struct str all, int *status, struct buf *answer)
 	struct str rest = all;
 	uint64_t code;
 
-	if (all.n < 12 || !str_starts(all, STR("HTTP/1.")) || str_to_u64(str_make(all.p + 9, 3), &code))
+	if (all.n < 12 || !str_starts(all, STR("HTTP/1.")) ||
+	    str_to_u64(str_make(all.p + 9, 3), &code))
 		return E_IO;
 	*status = (int)code;
 	while (rest.n >= 4 && memcmp(rest.p, "\r\n\r\n", 4) != 0)
@@ -92,14 +94,16 @@ static int split(struct str all, int *status, struct buf *answer)
 	return answer->failed;
 }
 
-int http_call(const struct http_url *url, const char *method, const char *target, const char *headers, struct str body, int seconds,
-	      int *status, struct buf *answer)
+int http_call(const struct http_url *url, const char *method, const char *target,
+	      const char *headers, struct str body, int seconds, int *status, struct buf *answer)
 {
 	struct buf out = BUF_INIT(ANSWER_MOST), in = BUF_INIT(ANSWER_MOST);
 	int fd = dial(url, seconds), err = fd < 0 ? E_IO : 0;
 
-	buf_addf(&out, "%s %s HTTP/1.1\r\nHost: %s:%s\r\nConnection: close\r\nContent-Length: %zu\r\n%s\r\n", method, target, url->host,
-		 url->port, body.n, headers);
+	buf_addf(&out,
+		 "%s %s HTTP/1.1\r\nHost: %s:%s\r\nConnection: close\r\nContent-Length: "
+		 "%zu\r\n%s\r\n",
+		 method, target, url->host, url->port, body.n, headers);
 	buf_add(&out, body);
 	if (!err)
 		err = out.failed ? out.failed : send_all(fd, buf_str(&out));

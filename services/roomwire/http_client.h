@@ -16,7 +16,8 @@ int http_url_parse(const char *text, struct http_url *url) MUST_CHECK;
  * headers: further lines, each ending in "\r\n". The answer's body is appended to answer. seconds: for connecting, and for each wait.
  * 0; E_IO: the reason is printed on standard error; E_TIMEOUT.
  */
-int http_call(const struct http_url *url, const char *method, const char *target, const char *headers, struct str body,
-	      int seconds, int *status, struct buf *answer) MUST_CHECK;
+int http_call(const struct http_url *url, const char *method, const char *target,
+	      const char *headers, struct str body, int seconds, int *status,
+	      struct buf *answer) MUST_CHECK;
 
 #endif

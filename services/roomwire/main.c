@@ -11,15 +11,21 @@ static const struct {
 	int (*run)(int argc, char **argv); /* argv[0] is the word */
 	const char *doc;
 } words[] = {
-	{ "up", up_run, "--profile NAME | --config FILE [--edges N] [--routers N] [--auths N] [--ingests N] [--demo] [--set KEY=VALUE]\n"
-			"      start the processes on this machine and keep them running; Ctrl-C ends them all" },
+	{ "up", up_run,
+	  "--profile NAME | --config FILE [--edges N] [--routers N] [--auths N] [--ingests N] "
+	  "[--demo] [--set KEY=VALUE]\n"
+	  "      start the processes on this machine and keep them running; Ctrl-C ends them all" },
 	{ "check", check_run, "FILE\n      say whether a profile or configuration file is good" },
-	{ "token", token_run, "--profile NAME --claim K=V ... [--expires SECONDS]\n"
-			      "      print a token signed with JWT_SECRET (V is JSON where it parses, else text)" },
-	{ "publish", publish_run, "--profile NAME | --url URL  --room ROOM ... --event EVENT --data JSON [--namespace N] [--id ID]\n"
-				  "      publish one event with API_KEY" },
-	{ "tail", tail_run, "--profile NAME | --url URL  [--token T] [--namespace N] [--emit EVENT=JSON ...]\n"
-			    "      connect as a client and print what arrives; --emit asks for something first" },
+	{ "token", token_run,
+	  "--profile NAME --claim K=V ... [--expires SECONDS]\n"
+	  "      print a token signed with JWT_SECRET (V is JSON where it parses, else text)" },
+	{ "publish", publish_run,
+	  "--profile NAME | --url URL  --room ROOM ... --event EVENT --data JSON [--namespace N] "
+	  "[--id ID]\n"
+	  "      publish one event with API_KEY" },
+	{ "tail", tail_run,
+	  "--profile NAME | --url URL  [--token T] [--namespace N] [--emit EVENT=JSON ...]\n"
+	  "      connect as a client and print what arrives; --emit asks for something first" },
 	{ "schema", schema_run, "\n      print the JSON Schema of the profile language" },
 };
 
@@ -28,7 +34,8 @@ static void help(FILE *out)
 	fprintf(out, "usage: roomwire WORD [OPTIONS]\n\n");
 	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
 		fprintf(out, "  %s %s\n", words[i].word, words[i].doc);
-	fprintf(out, "\n  help, --version\n\nEnvironment variables set options: see docs/config.md.\n");
+	fprintf(out,
+		"\n  help, --version\n\nEnvironment variables set options: see docs/config.md.\n");
 }
 
 int main(int argc, char **argv)

@@ -25,10 +25,14 @@ static int parse(struct publish *p, int argc, char **argv)
 			buf_add_json(&p->rooms, str_of(room));
 			continue;
 		}
-		if (!args_value(argc, argv, &i, "--profile", &p->profile) && !args_value(argc, argv, &i, "--url", &p->url) &&
-		    !args_value(argc, argv, &i, "--event", &p->event) && !args_value(argc, argv, &i, "--data", &p->data) &&
-		    !args_value(argc, argv, &i, "--namespace", &p->nsp) && !args_value(argc, argv, &i, "--id", &p->id)) {
-			args_wrong("publish", argv[i], "--profile, --url, --room, --event, --data, --namespace, --id");
+		if (!args_value(argc, argv, &i, "--profile", &p->profile) &&
+		    !args_value(argc, argv, &i, "--url", &p->url) &&
+		    !args_value(argc, argv, &i, "--event", &p->event) &&
+		    !args_value(argc, argv, &i, "--data", &p->data) &&
+		    !args_value(argc, argv, &i, "--namespace", &p->nsp) &&
+		    !args_value(argc, argv, &i, "--id", &p->id)) {
+			args_wrong("publish", argv[i],
+				   "--profile, --url, --room, --event, --data, --namespace, --id");
 			return E_CONFIG;
 		}
 	}
@@ -72,17 +76,21 @@ static int call(const struct publish *p, const struct conf *c, struct str body)
 	char own[64];
 	int status = 0, err;
 
-	snprintf(own, sizeof(own), "http://127.0.0.1:%lld", (long long)(c->api_port ? c->api_port : c->port + 1));
-	buf_addf(&headers, "Authorization: Bearer %s\r\nContent-Type: application/json\r\n", c->api_key);
+	snprintf(own, sizeof(own), "http://127.0.0.1:%lld",
+		 (long long)(c->api_port ? c->api_port : c->port + 1));
+	buf_addf(&headers, "Authorization: Bearer %s\r\nContent-Type: application/json\r\n",
+		 c->api_key);
 	buf_addc(&headers, '\0');
 	if (http_url_parse(p->url ? p->url : own, &url)) {
 		args_wrong("--url", p->url, "http://HOST:PORT of the publish API");
 		err = E_CONFIG;
 	} else {
-		err = http_call(&url, "POST", "/v1/publish", headers.p, body, CALL_SECONDS, &status, &answer);
+		err = http_call(&url, "POST", "/v1/publish", headers.p, body, CALL_SECONDS, &status,
+				&answer);
 	}
 	if (!err)
-		fprintf(status == 202 ? stdout : stderr, "%d " STR_FMT "\n", status, STR_ARG(buf_str(&answer)));
+		fprintf(status == 202 ? stdout : stderr, "%d " STR_FMT "\n", status,
+			STR_ARG(buf_str(&answer)));
 	buf_fini(&headers);
 	buf_fini(&answer);
 	return err == E_CONFIG ? EXIT_CONFIG : err || status != 202 ? EXIT_FAILED : 0;

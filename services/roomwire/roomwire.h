@@ -21,7 +21,8 @@ int schema_run(int argc, char **argv);
 /* args.c: "--name VALUE" or "--name=VALUE". At argv[*i]: true with its value and *i moved on; false: another word. A missing value ends
  * the process with 2 and a sentence. */
 bool args_value(int argc, char **argv, int *i, const char *name, const char **value);
-void args_wrong(const char *what, const char *found, const char *allowed); /* prints one line on standard error */
+void args_wrong(const char *what, const char *found,
+		const char *allowed); /* prints one line on standard error */
 /* The options as a process would see them: profile settings, environment. E_CONFIG: printed. */
 int args_conf(const char *profile, struct conf *c) MUST_CHECK;
 

@@ -27,9 +27,12 @@ static int parse(struct tail *t, int argc, char **argv)
 			t->emits[t->emit_count++] = emit;
 			continue;
 		}
-		if (!args_value(argc, argv, &i, "--profile", &t->profile) && !args_value(argc, argv, &i, "--url", &t->url_text) &&
-		    !args_value(argc, argv, &i, "--token", &t->token) && !args_value(argc, argv, &i, "--namespace", &t->nsp)) {
-			args_wrong("tail", argv[i], "--profile, --url, --token, --namespace, --emit EVENT=JSON");
+		if (!args_value(argc, argv, &i, "--profile", &t->profile) &&
+		    !args_value(argc, argv, &i, "--url", &t->url_text) &&
+		    !args_value(argc, argv, &i, "--token", &t->token) &&
+		    !args_value(argc, argv, &i, "--namespace", &t->nsp)) {
+			args_wrong("tail", argv[i],
+				   "--profile, --url, --token, --namespace, --emit EVENT=JSON");
 			return E_CONFIG;
 		}
 	}
@@ -56,7 +59,8 @@ static int request(const struct tail *t, const char *method, struct str body, st
 	int status = 0, err;
 
 	buf_reset(answer);
-	err = http_call(&t->url, method, t->target, "Content-Type: text/plain;charset=UTF-8\r\n", body, POLL_SECONDS, &status, answer);
+	err = http_call(&t->url, method, t->target, "Content-Type: text/plain;charset=UTF-8\r\n",
+			body, POLL_SECONDS, &status, answer);
 	if (!err && status != 200) {
 		fprintf(stderr, "%d " STR_FMT "\n", status, STR_ARG(buf_str(answer)));
 		err = E_FAIL;
@@ -73,11 +77,13 @@ static int handshake(struct tail *t, struct buf *answer)
 	err = request(t, "GET", STR_NONE, answer);
 	if (err)
 		return err;
-	if (answer->n < 2 || json_parse(str_skip(buf_str(answer), 1), &open) || json_get(open, STR("sid"), &sid) || sid.raw.n < 3) {
+	if (answer->n < 2 || json_parse(str_skip(buf_str(answer), 1), &open) ||
+	    json_get(open, STR("sid"), &sid) || sid.raw.n < 3) {
 		fprintf(stderr, "that is no Socket.IO server\n");
 		return E_FAIL;
 	}
-	snprintf(t->target, sizeof(t->target), "/socket.io/?EIO=4&transport=polling&sid=%.*s", (int)(sid.raw.n - 2), sid.raw.p + 1);
+	snprintf(t->target, sizeof(t->target), "/socket.io/?EIO=4&transport=polling&sid=%.*s",
+		 (int)(sid.raw.n - 2), sid.raw.p + 1);
 	return 0;
 }
 

@@ -29,7 +29,9 @@ static int sign(struct buf *claims)
 	int err = args_conf(NULL, &c);
 
 	if (!err && !c.jwt_secret[0]) {
-		args_wrong("JWT_SECRET", NULL, "the secret that the gateway was started with, in this environment variable");
+		args_wrong("JWT_SECRET", NULL,
+			   "the secret that the gateway was started with, in this environment "
+			   "variable");
 		err = E_CONFIG;
 	} else if (!err) {
 		err = adapt_jwt_sign(c.jwt_secret, buf_str(claims), &token);
@@ -55,12 +57,15 @@ int token_run(int argc, char **argv)
 
 		if (args_value(argc, argv, &i, "--profile", &value))
 			continue; /* tokens of the local mode are alike for all profiles */
-		if (args_value(argc, argv, &i, "--claim", &value) && str_cut(str_of(value), '=', &key, &text) && key.n) {
+		if (args_value(argc, argv, &i, "--claim", &value) &&
+		    str_cut(str_of(value), '=', &key, &text) && key.n) {
 			has_sub = has_sub || str_is(key, "sub");
 			has_exp = has_exp || str_is(key, "exp");
 			add_claim(&claims, key, text);
-		} else if (!args_value(argc, argv, &i, "--expires", &value) || str_to_u64(str_of(value), &seconds)) {
-			args_wrong("token", argv[i], "--profile NAME, --claim K=V, --expires SECONDS");
+		} else if (!args_value(argc, argv, &i, "--expires", &value) ||
+			   str_to_u64(str_of(value), &seconds)) {
+			args_wrong("token", argv[i],
+				   "--profile NAME, --claim K=V, --expires SECONDS");
 			buf_fini(&claims);
 			return EXIT_CONFIG;
 		}
@@ -69,7 +74,8 @@ int token_run(int argc, char **argv)
 		add_claim(&claims, STR("sub"), STR("\"demo\""));
 	buf_addf(&claims, ",\"iat\":%llu", (unsigned long long)(clock_wall_ms() / 1000));
 	if (!has_exp)
-		buf_addf(&claims, ",\"exp\":%llu", (unsigned long long)(clock_wall_ms() / 1000 + seconds));
+		buf_addf(&claims, ",\"exp\":%llu",
+			 (unsigned long long)(clock_wall_ms() / 1000 + seconds));
 	buf_addc(&claims, '}');
 	code = claims.failed ? EXIT_FAILED : sign(&claims);
 	buf_fini(&claims);

@@ -41,7 +41,8 @@ void up_on_word(struct child *c, struct str word, int port)
 	struct up *up = c->up;
 
 	if (str_is(word, "ops")) {
-		printf("roomwire: ops %s %d http://%s:%d\n", c->name, c->pid, shown_host(up->svc->conf.ops_host), port);
+		printf("roomwire: ops %s %d http://%s:%d\n", c->name, c->pid,
+		       shown_host(up->svc->conf.ops_host), port);
 	} else if (str_is(word, "serving")) {
 		c->serving = true;
 	} else if (str_is(word, "api") && !up->api_told) {
@@ -77,7 +78,9 @@ void up_on_exit(struct child *c, int64_t status, int signum)
 		return;
 	}
 	if (status == EXIT_CONFIG && !signum) {
-		log_error("up", "a process says that its configuration is wrong (see above): ending", KV_Z("name", c->name));
+		log_error("up",
+			  "a process says that its configuration is wrong (see above): ending",
+			  KV_Z("name", c->name));
 		svc_fail(up->svc, EXIT_CONFIG);
 		return;
 	}
@@ -85,8 +88,8 @@ void up_on_exit(struct child *c, int64_t status, int signum)
 	c->backoff_ms = BACKOFF_FIRST_MS;
 	for (unsigned i = BACKOFF_FROM; i < c->quick_deaths && c->backoff_ms < BACKOFF_MOST_MS; i++)
 		c->backoff_ms *= 2;
-	log_warn("up", "a process has ended and is started again", KV_Z("name", c->name), KV_I("status", status),
-		 KV_I("signal", signum), KV_U("in_ms", c->backoff_ms));
+	log_warn("up", "a process has ended and is started again", KV_Z("name", c->name),
+		 KV_I("status", status), KV_I("signal", signum), KV_U("in_ms", c->backoff_ms));
 	svc_arm(up->svc, &c->timer, now + c->backoff_ms);
 }
 
@@ -105,9 +108,11 @@ static int find_places(struct up *up)
 	if (slash)
 		*slash = '\0';
 	/* A Unix socket's path has 107 bytes at most. */
-	snprintf(up->run_dir, sizeof(up->run_dir), "%s/roomwire-XXXXXX", tmp && tmp[0] && strlen(tmp) < 70 ? tmp : "/tmp");
+	snprintf(up->run_dir, sizeof(up->run_dir), "%s/roomwire-XXXXXX",
+		 tmp && tmp[0] && strlen(tmp) < 70 ? tmp : "/tmp");
 	if (!mkdtemp(up->run_dir)) {
-		log_error("up", "no private folder can be made: set TMPDIR", KV_Z("path", up->run_dir), KV_Z("reason", strerror(errno)));
+		log_error("up", "no private folder can be made: set TMPDIR",
+			  KV_Z("path", up->run_dir), KV_Z("reason", strerror(errno)));
 		up->run_dir[0] = '\0';
 		return E_IO;
 	}
@@ -118,7 +123,8 @@ static int port_taken(const char *what, int port, const char *allowed)
 {
 	char message[256];
 
-	snprintf(message, sizeof(message), "%s %d is in use: stop what listens there, or set %s", what, port, allowed);
+	snprintf(message, sizeof(message), "%s %d is in use: stop what listens there, or set %s",
+		 what, port, allowed);
 	log_error("up", message);
 	return E_CONFIG;
 }
@@ -130,9 +136,18 @@ static int choose_ports(struct up *up)
 	int wanted_api = (int)conf->api_port;
 
 	/* On one machine for itself: only this machine reaches it, unless HOST says otherwise. */
-	snprintf(up->host, sizeof(up->host), "%s", conf_given(conf, "host") ? conf->host : "127.0.0.1");
-	if (!conf->port && !wanted_api)
-		return ports_reserve_pair(up->host, conf->api_host, &up->port, &up->port_fd, &up->api_port, &up->api_fd);
+	snprintf(up->host, sizeof(up->host), "%s",
+		 conf_given(conf, "host") ? conf->host : "127.0.0.1");
+	if (!conf->port && !wanted_api) {
+		if (ports_reserve_pair(up->host, conf->api_host, &up->port, &up->port_fd,
+				       &up->api_port, &up->api_fd) == 0)
+			return 0;
+		log_error("up",
+			  "no free port is to be had: are HOST and API_HOST addresses of this "
+			  "machine?",
+			  KV_Z("host", up->host), KV_Z("api_host", conf->api_host));
+		return E_CONFIG;
+	}
 	if (ports_reserve(up->host, (int)conf->port, &up->port, &up->port_fd))
 		return port_taken("port", (int)conf->port, port_env ? port_env : "PORT");
 	if (!wanted_api)
@@ -168,8 +183,10 @@ static int up_start(struct svc *svc, void *self)
 	err = find_places(up);
 	if (!err && up->demo)
 		err = demo_prepare(up);
-	if (!err && svc->profile->token_required && strcmp(svc->conf.auth_mode, "local") == 0 && !svc->conf.jwt_secret[0]) {
-		log_error("up", "JWT_SECRET: found nothing, allowed: the secret that tokens are signed with (or --demo, which makes one up)");
+	if (!err && svc->profile->token_required && strcmp(svc->conf.auth_mode, "local") == 0 &&
+	    !svc->conf.jwt_secret[0]) {
+		log_error("up", "JWT_SECRET: found nothing, allowed: the secret that tokens are "
+				"signed with (or --demo, which makes one up)");
 		err = E_CONFIG;
 	}
 	if (!err)
@@ -214,7 +231,9 @@ static void up_stop(struct svc *svc, void *self)
 		struct child *c = &up->children[i];
 
 		svc_cancel(svc, &c->timer);
-		child_signal(c, SIGKILL); /* the drain had its time; the exit handlers run before the loop ends */
+		child_signal(
+			c,
+			SIGKILL); /* the drain had its time; the exit handlers run before the loop ends */
 		if (c->ops_fd >= 0)
 			close(c->ops_fd);
 	}
@@ -250,7 +269,8 @@ static int take_count(const char *name, const char *value, int most, int *count)
 		*count = (int)n;
 		return 0;
 	}
-	snprintf(allowed, sizeof(allowed), most == 1 ? "1 (more come with a later version)" : "1 to %d", most);
+	snprintf(allowed, sizeof(allowed),
+		 most == 1 ? "1 (more come with a later version)" : "1 to %d", most);
 	args_wrong(name, value, allowed);
 	return E_CONFIG;
 }
@@ -262,7 +282,10 @@ int up_run(int argc, char **argv)
 		enum child_kind kind;
 		int most;
 	} counts[] = {
-		{ "--edges", CHILD_EDGE, 16 }, { "--routers", CHILD_ROUTER, 1 }, { "--auths", CHILD_AUTH, 16 }, { "--ingests", CHILD_INGEST, 16 },
+		{ "--edges", CHILD_EDGE, 16 },
+		{ "--routers", CHILD_ROUTER, 1 },
+		{ "--auths", CHILD_AUTH, 16 },
+		{ "--ingests", CHILD_INGEST, 16 },
 	};
 	struct up *up = &up_state;
 	static const char *sets[64];
@@ -281,7 +304,8 @@ int up_run(int argc, char **argv)
 
 		for (size_t k = 0; k < sizeof(counts) / sizeof(counts[0]) && !taken; k++) {
 			taken = args_value(argc, argv, &i, counts[k].name, &value);
-			if (taken && take_count(counts[k].name, value, counts[k].most, &up->counts[counts[k].kind]))
+			if (taken && take_count(counts[k].name, value, counts[k].most,
+						&up->counts[counts[k].kind]))
 				exit(EXIT_CONFIG);
 		}
 		if (taken)

@@ -24,17 +24,17 @@ struct up;
 struct child {
 	struct up *up;
 	enum child_kind kind;
-	char name[32];          /* "edge-0" */
-	int ops_port;           /* reserved */
+	char name[32]; /* "edge-0" */
+	int ops_port;  /* reserved */
 	int ops_fd;
-	int pid;                /* 0: not running */
-	bool serving;           /* has served since the start of `up` */
-	uv_process_t *process;  /* heap: outlives the child's restart until libuv lets go of it */
+	int pid;               /* 0: not running */
+	bool serving;          /* has served since the start of `up` */
+	uv_process_t *process; /* heap: outlives the child's restart until libuv lets go of it */
 	uv_pipe_t *notify;
-	char line[128];         /* of the notify pipe, incomplete */
+	char line[128]; /* of the notify pipe, incomplete */
 	size_t line_bytes;
 	uint64_t started_ms, backoff_ms;
-	unsigned quick_deaths;  /* in a row */
+	unsigned quick_deaths;    /* in a row */
 	struct wheel_timer timer; /* the next start */
 };
 
@@ -44,13 +44,13 @@ struct up {
 	bool demo;
 	struct child children[UP_CHILDREN_MAX];
 	int child_count;
-	char bin_dir[3072];     /* where our binaries are */
-	char run_dir[256];      /* private: ipc sockets */
-	const char *config;     /* --config FILE, passed on */
+	char bin_dir[3072];      /* where our binaries are */
+	char run_dir[256];       /* private: ipc sockets */
+	const char *config;      /* --config FILE, passed on */
 	const char *const *sets; /* --set KEY=VALUE, passed on */
 	int set_count;
 	int port, api_port;
-	int port_fd, api_fd;    /* reservations; -1: none */
+	int port_fd, api_fd; /* reservations; -1: none */
 	char host[256];
 	char demo_dir[4096];
 	bool ready, ending, api_told;
@@ -63,7 +63,8 @@ bool child_any_running(const struct up *up);
 
 /* up_ports.c: a port that stays ours. wanted 0: any. *fd is the reservation. E_EXISTS: somebody listens there. */
 int ports_reserve(const char *host, int wanted, int *port, int *fd) MUST_CHECK;
-int ports_reserve_pair(const char *host, const char *next_host, int *port, int *fd, int *next_port, int *next_fd) MUST_CHECK;
+int ports_reserve_pair(const char *host, const char *next_host, int *port, int *fd, int *next_port,
+		       int *next_fd) MUST_CHECK;
 
 /* up.c: what a child has said ("ops 1234", "serving 3002", "api 3003"), and that it has ended. */
 void up_on_word(struct child *c, struct str word, int port);

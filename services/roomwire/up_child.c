@@ -11,7 +11,8 @@
 
 #define NOTIFY_FD 3
 
-static const char *const programs[CHILD_KINDS] = { "roomwire-auth", "roomwire-router", "roomwire-ingest", "roomwire-edge" };
+static const char *const programs[CHILD_KINDS] = { "roomwire-auth", "roomwire-router",
+						   "roomwire-ingest", "roomwire-edge" };
 
 extern char **environ;
 
@@ -25,9 +26,10 @@ struct env {
 static void set(struct env *env, const char *name, const char *value)
 {
 	size_t n = strlen(name);
-	char *item = mem_need(n + strlen(value) + 2);
+	size_t bytes = n + strlen(value) + 2;
+	char *item = mem_need(bytes);
 
-	sprintf(item, "%s=%s", name, value);
+	snprintf(item, bytes, "%s=%s", name, value);
 	for (int i = 0; i < env->count; i++) {
 		if (strncmp(env->items[i], name, n) == 0 && env->items[i][n] == '=') {
 			mem_free(env->items[i]);
@@ -50,13 +52,15 @@ static void set_number(struct env *env, const char *name, int value)
 }
 
 /* "ipc://DIR/auth-0,ipc://DIR/auth-1" */
-static void set_endpoints(struct env *env, const char *name, const struct up *up, enum child_kind kind)
+static void set_endpoints(struct env *env, const char *name, const struct up *up,
+			  enum child_kind kind)
 {
 	struct buf list = BUF_INIT(1u << 16);
 
 	for (int i = 0; i < up->child_count; i++)
 		if (up->children[i].kind == kind)
-			buf_addf(&list, "%sipc://%s/%s", list.n ? "," : "", up->run_dir, up->children[i].name);
+			buf_addf(&list, "%sipc://%s/%s", list.n ? "," : "", up->run_dir,
+				 up->children[i].name);
 	buf_addc(&list, '\0');
 	set(env, name, list.p);
 	buf_fini(&list);
@@ -114,7 +118,8 @@ static void take_lines(struct child *c)
 	}
 	if (rest.n == sizeof(c->line))
 		rest.n = 0; /* no line of ours */
-	memmove(c->line, rest.p, rest.n);
+	if (rest.n)
+		memmove(c->line, rest.p, rest.n);
 	c->line_bytes = rest.n;
 }
 
@@ -178,7 +183,8 @@ static int spawn(struct child *c, char **argv, char **env)
 	c->process->data = c;
 	err = uv_spawn(loop, c->process, &options);
 	if (err) {
-		log_error("up", "a process cannot be started", KV_Z("program", argv[0]), KV_Z("reason", uv_strerror(err)));
+		log_error("up", "a process cannot be started", KV_Z("program", argv[0]),
+			  KV_Z("reason", uv_strerror(err)));
 		uv_close((uv_handle_t *)c->process, on_heap_closed);
 		uv_close((uv_handle_t *)c->notify, on_heap_closed);
 		c->process = NULL;
@@ -201,11 +207,11 @@ int child_start(struct child *c)
 	snprintf(program, sizeof(program), "%s/%s", up->bin_dir, programs[c->kind]);
 	argv[argc++] = program;
 	if (up->config) {
-		argv[argc++] = (char *)(uintptr_t)"--config";
+		argv[argc++] = (char *)(uintptr_t) "--config";
 		argv[argc++] = (char *)(uintptr_t)up->config;
 	}
 	for (int i = 0; i < up->set_count && i < 64; i++) {
-		argv[argc++] = (char *)(uintptr_t)"--set";
+		argv[argc++] = (char *)(uintptr_t) "--set";
 		argv[argc++] = (char *)(uintptr_t)up->sets[i];
 	}
 	argv[argc] = NULL;

@@ -53,12 +53,19 @@ int ports_reserve(const char *host, int wanted, int *port, int *fd)
 	return 0;
 }
 
-int ports_reserve_pair(const char *host, const char *next_host, int *port, int *fd, int *next_port, int *next_fd)
+int ports_reserve_pair(const char *host, const char *next_host, int *port, int *fd, int *next_port,
+		       int *next_fd)
 {
 	for (int i = 0; i < PAIR_TRIES; i++) {
 		if (ports_reserve(host, 0, port, fd))
 			return E_IO;
 		if (*port < 65535 && ports_reserve(next_host, *port + 1, next_port, next_fd) == 0)
+			return 0;
+		close(*fd);
+	}
+	/* No two free neighbours: the second one may be any. */
+	if (ports_reserve(host, 0, port, fd) == 0) {
+		if (ports_reserve(next_host, 0, next_port, next_fd) == 0)
 			return 0;
 		close(*fd);
 	}

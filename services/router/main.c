@@ -11,7 +11,10 @@
 
 static struct router router;
 
-static const struct svc_need needs[] = { { NULL, NULL } };
+static const struct svc_need needs[] = {
+	{ "redis", router_redis_ready },
+	{ NULL, NULL },
+};
 
 static const struct svc_spec spec = {
 	.name = "router",

@@ -66,7 +66,7 @@ static void tell_edges_to(struct peer *publisher)
 	struct str names[EDGES_TOLD_MAX];
 	struct wire_edges m = { .names = { .count = 0, .items = names } };
 
-	LIST_EACH (&publisher->router->peers, node, next) {
+	LIST_EACH(&publisher->router->peers, node, next) {
 		struct peer *peer = CONTAINER_OF(node, struct peer, node);
 
 		if (peer->edge && m.names.count < EDGES_TOLD_MAX)
@@ -78,7 +78,7 @@ static void tell_edges_to(struct peer *publisher)
 
 void peer_tell_edges(struct router *router)
 {
-	LIST_EACH (&router->peers, node, next) {
+	LIST_EACH(&router->peers, node, next) {
 		struct peer *peer = CONTAINER_OF(node, struct peer, node);
 
 		if (!peer->edge)
@@ -96,7 +96,8 @@ void peer_on_up(void *ctx, struct bus_link *link, bool resumed)
 	if (peer)
 		forget_state(peer);
 	else if (!create(router, link))
-		log_error("router", "out of memory: a peer is not served", KV_Z("peer", bus_link_peer(link)));
+		log_error("router", "out of memory: a peer is not served",
+			  KV_Z("peer", bus_link_peer(link)));
 	peer = bus_link_user(link);
 	if (peer && !peer->edge)
 		tell_edges_to(peer);
@@ -141,7 +142,8 @@ int peer_await(struct peer *peer, uint64_t number, struct pending *pending)
 	/* Bounded by the link: it holds no more than LINK_UNACKED_COUNT messages. */
 	if (peer->awaited_count == peer->awaited_cap && grow_awaited(peer))
 		return E_NOMEM;
-	peer->awaited[(peer->awaited_head + peer->awaited_count) & (peer->awaited_cap - 1)] = (struct awaited){ number, pending };
+	peer->awaited[(peer->awaited_head + peer->awaited_count) & (peer->awaited_cap - 1)] =
+		(struct awaited){ number, pending };
 	peer->awaited_count++;
 	return 0;
 }
@@ -151,7 +153,8 @@ void peer_on_acked(void *ctx, struct bus_link *link, uint64_t number)
 	struct router *router = ctx;
 	struct peer *peer = bus_link_user(link);
 
-	while (peer && peer->awaited_count > 0 && peer->awaited[peer->awaited_head].number <= number) {
+	while (peer && peer->awaited_count > 0 &&
+	       peer->awaited[peer->awaited_head].number <= number) {
 		struct pending *pending = peer->awaited[peer->awaited_head].pending;
 
 		peer->awaited_head = (peer->awaited_head + 1) & (peer->awaited_cap - 1);

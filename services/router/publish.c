@@ -20,7 +20,8 @@ static void answer(struct peer *publisher, uint64_t ref, const char *code, bool 
 		return;
 	err = bus_link_send_msg(publisher->link, WIRE_PUBLISHED, &m, true);
 	if (err && err != E_CLOSED) {
-		log_warn("router", "an answer to a publisher does not fit its link: the link is set up anew",
+		log_warn("router",
+			 "an answer to a publisher does not fit its link: the link is set up anew",
 			 KV_Z("peer", bus_link_peer(publisher->link)), KV_ERR(err));
 		bus_link_reset(publisher->link);
 	}
@@ -98,7 +99,8 @@ static void send_to(struct peer *edge, struct message *msg, struct pending *pend
 	if (edge->mark == router->mark)
 		return;
 	edge->mark = router->mark;
-	err = bus_link_send(edge->link, msg->body, msg->payload, msg->payload_count, counted, &number);
+	err = bus_link_send(edge->link, msg->body, msg->payload, msg->payload_count, counted,
+			    &number);
 	if (!counted)
 		return;
 	if (err == 0 && peer_await(edge, number, pending) == 0) {
@@ -106,13 +108,14 @@ static void send_to(struct peer *edge, struct message *msg, struct pending *pend
 		metrics_inc(METRIC_ROUTED);
 	} else if (err && err != E_CLOSED) {
 		/* It cannot follow: it comes back, tells its rooms, and gets what it missed from history. */
-		log_warn("router", "an edge is too slow: its link is set up anew", KV_Z("peer", bus_link_peer(edge->link)),
-			 KV_ERR(err));
+		log_warn("router", "an edge is too slow: its link is set up anew",
+			 KV_Z("peer", bus_link_peer(edge->link)), KV_ERR(err));
 		bus_link_reset(edge->link);
 	}
 }
 
-static void send_to_room(struct router *router, struct str nsp, struct str name, struct message *msg, struct pending *pending)
+static void send_to_room(struct router *router, struct str nsp, struct str name,
+			 struct message *msg, struct pending *pending)
 {
 	struct room *room;
 
@@ -122,13 +125,14 @@ static void send_to_room(struct router *router, struct str nsp, struct str name,
 	buf_add(&router->key, name);
 	if (router->key.failed)
 		return;
-	room = pending ? room_get(router, buf_str(&router->key)) : room_find(router, buf_str(&router->key));
+	room = pending ? room_get(router, buf_str(&router->key))
+		       : room_find(router, buf_str(&router->key));
 	if (room && room->edge_count > 0) {
 		for (uint32_t i = 0; i < room->edge_count; i++)
 			send_to(room->edges[i].peer, msg, pending);
 	} else if (name.n == SOCKET_ID_BYTES) {
 		/* Perhaps a socket's own room, which only its edge knows. */
-		LIST_EACH (&router->peers, node, next) {
+		LIST_EACH(&router->peers, node, next) {
 			struct peer *peer = CONTAINER_OF(node, struct peer, node);
 
 			if (peer->edge)
@@ -139,7 +143,8 @@ static void send_to_room(struct router *router, struct str nsp, struct str name,
 		room_remember(room, msg);
 }
 
-static void send_to_rooms(struct router *router, const struct wire_publish *p, struct message *msg, struct pending *pending)
+static void send_to_rooms(struct router *router, const struct wire_publish *p, struct message *msg,
+			  struct pending *pending)
 {
 	struct wire_list_walk w;
 	struct str name;
@@ -198,8 +203,8 @@ static void publish_counted(struct peer *publisher, const struct bus_message *m)
 
 	if (!msg) {
 		answer(publisher, p->ref, "UNAVAILABLE", false);
-	} else if ((p->uid_high || p->uid_low) &&
-		   idset_add(&router->ids, p->uid_high, p->uid_low, clock_ms(), &note) == E_EXISTS) {
+	} else if ((p->uid_high || p->uid_low) && idset_add(&router->ids, p->uid_high, p->uid_low,
+							    clock_ms(), &note) == E_EXISTS) {
 		ask_again(publisher, (struct pending *)(uintptr_t)note, p->ref);
 		pending->uid_high = pending->uid_low = 0; /* the note is the first one's */
 	} else {

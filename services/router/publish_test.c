@@ -31,7 +31,11 @@ static void node_say(struct node *n, enum wire_id id, const void *message)
 
 static void node_hello(struct node *n, uint64_t nonce, const struct wire_list *known)
 {
-	struct wire_hello m = { .version = WIRE_VERSION, .name = str_of(n->name), .role = str_of(n->role), .epoch = n->epoch, .nonce = nonce };
+	struct wire_hello m = { .version = WIRE_VERSION,
+				.name = str_of(n->name),
+				.role = str_of(n->role),
+				.epoch = n->epoch,
+				.nonce = nonce };
 
 	if (known)
 		m.known = *known;
@@ -47,7 +51,8 @@ static void node_greet(struct node *n, uint64_t nonce)
 	n->acked_at = n->script.count;
 }
 
-static void node_open(struct node *n, struct fixture *f, const char *role, const char *name, uint64_t epoch)
+static void node_open(struct node *n, struct fixture *f, const char *role, const char *name,
+		      uint64_t epoch)
 {
 	char identity[64];
 
@@ -78,7 +83,8 @@ static void node_ack(struct node *n)
 
 static bool is_handled(const struct node *n)
 {
-	return n->sent == 0 || (n->script.count > 0 && n->script.seen[n->script.count - 1].second >= n->sent);
+	return n->sent == 0 ||
+	       (n->script.count > 0 && n->script.seen[n->script.count - 1].second >= n->sent);
 }
 
 /* The router has handled what was said, and what it answered has come. */
@@ -117,7 +123,11 @@ struct publish {
 static void publish(struct node *n, struct publish p)
 {
 	struct str rooms[ROOMS_MAX];
-	struct wire_publish m = { .ref = p.ref, .uid_low = p.uid, .nsp = STR("/"), .event = STR("e"), .is_volatile = p.is_volatile,
+	struct wire_publish m = { .ref = p.ref,
+				  .uid_low = p.uid,
+				  .nsp = STR("/"),
+				  .event = STR("e"),
+				  .is_volatile = p.is_volatile,
 				  .attachments = p.attachments };
 	char envelope[BUS_ENVELOPE_BYTES];
 	struct blob *body;
@@ -253,14 +263,16 @@ static void test_event_that_came_before_is_not_sent_again(void **state)
 	publish(&f.ingest, (struct publish){ .ref = 2, .uid = 9, .rooms = { "a" } });
 	expect_deliver(&f.edge[0], 9, 1);
 	node_sync(&f.ingest);
-	assert_int_equal(script_count(&f.ingest.script, WIRE_PUBLISHED), 0); /* the second waits with the first */
+	assert_int_equal(script_count(&f.ingest.script, WIRE_PUBLISHED),
+			 0); /* the second waits with the first */
 	f.ingest.script.looked_at = 0;
 	node_ack(&f.edge[0]);
 	expect_published(&f.ingest, 1, false);
 	expect_published(&f.ingest, 2, true);
 	publish(&f.ingest, (struct publish){ .ref = 3, .uid = 9, .rooms = { "a" } });
 	expect_published(&f.ingest, 3, true);
-	publish(&f.ingest, (struct publish){ .ref = 4, .rooms = { "a" } }); /* without an id: always new */
+	publish(&f.ingest,
+		(struct publish){ .ref = 4, .rooms = { "a" } }); /* without an id: always new */
 	publish(&f.ingest, (struct publish){ .ref = 5, .rooms = { "a" } });
 	expect_deliver(&f.edge[0], 0, 2);
 	expect_deliver(&f.edge[0], 0, 3);
@@ -286,7 +298,9 @@ static void test_publisher_that_is_gone_is_not_answered(void **state)
 	node_greet(&later, 1);
 	assert_int_equal(f.router.pendings.live, 1);
 	assert_int_equal(f.router.askers.live, 0);
-	publish(&later, (struct publish){ .ref = 1, .uid = 1, .rooms = { "a" } }); /* sent again: it had no answer */
+	publish(&later, (struct publish){ .ref = 1,
+					  .uid = 1,
+					  .rooms = { "a" } }); /* sent again: it had no answer */
 	node_sync(&later);
 	later.script.looked_at = 0;
 	node_ack(&f.edge[0]);
@@ -382,7 +396,8 @@ static void test_replay_starts_where_the_edge_was(void **state)
 	subscribe_since(&f.edge[0], "/,a", bus_epoch(), 1); /* 2 is no longer there */
 	expect_deliver(&f.edge[0], 3, 3);
 	assert_true(script_wait(&f.edge[0].script, WIRE_SUBSCRIBED)->any.subscribed.gap);
-	subscribe_since(&f.edge[0], "/,a", bus_epoch() + 1, 4); /* of another life of the router's: all of this one is new */
+	subscribe_since(&f.edge[0], "/,a", bus_epoch() + 1,
+			4); /* of another life of the router's: all of this one is new */
 	expect_deliver(&f.edge[0], 3, 3);
 	assert_true(script_wait(&f.edge[0].script, WIRE_SUBSCRIBED)->any.subscribed.gap);
 	subscribe(&f.edge[1], "/,a"); /* nothing was seen: nothing is missed */
@@ -398,7 +413,8 @@ static void test_volatile_event_is_sent_and_forgotten(void **state)
 	(void)state;
 	fixture_open(&f);
 	subscribe(&f.edge[0], "/,a");
-	publish(&f.ingest, (struct publish){ .uid = 5, .rooms = { "a", "b" }, .is_volatile = true });
+	publish(&f.ingest,
+		(struct publish){ .uid = 5, .rooms = { "a", "b" }, .is_volatile = true });
 	seen = script_wait(&f.edge[0].script, WIRE_DELIVER);
 	assert_int_equal(seen->first, 0);
 	assert_int_equal(seen->any.deliver.place, 0);
@@ -417,7 +433,8 @@ static void test_malformed_event_is_refused(void **state)
 	(void)state;
 	fixture_open(&f);
 	subscribe(&f.edge[0], "/,a");
-	publish(&f.ingest, (struct publish){ .ref = 7, .uid = 1, .rooms = { "a" }, .attachments = 2 });
+	publish(&f.ingest,
+		(struct publish){ .ref = 7, .uid = 1, .rooms = { "a" }, .attachments = 2 });
 	seen = script_wait(&f.ingest.script, WIRE_PUBLISHED);
 	assert_int_equal(seen->any.published.ref, 7);
 	assert_int_equal(seen->any.published.code.n, sizeof("MALFORMED") - 1);
@@ -434,12 +451,15 @@ static void test_event_when_memory_ends_is_refused_whole(void **state)
 	f.router.pendings.max = 1;
 	publish(&f.ingest, (struct publish){ .ref = 1, .uid = 1, .rooms = { "a" } });
 	publish(&f.ingest, (struct publish){ .ref = 2, .uid = 2, .rooms = { "a" } });
-	assert_int_equal(script_wait(&f.ingest.script, WIRE_PUBLISHED)->any.published.code.n, sizeof("UNAVAILABLE") - 1);
+	assert_int_equal(script_wait(&f.ingest.script, WIRE_PUBLISHED)->any.published.code.n,
+			 sizeof("UNAVAILABLE") - 1);
 	node_ack(&f.edge[0]);
 	expect_deliver(&f.edge[0], 1, 1);
 	node_ack(&f.edge[0]);
 	expect_published(&f.ingest, 1, false);
-	publish(&f.ingest, (struct publish){ .ref = 3, .uid = 2, .rooms = { "a" } }); /* its id was not taken */
+	publish(&f.ingest, (struct publish){ .ref = 3,
+					     .uid = 2,
+					     .rooms = { "a" } }); /* its id was not taken */
 	expect_deliver(&f.edge[0], 2, 2);
 	node_ack(&f.edge[0]);
 	expect_published(&f.ingest, 3, false);
@@ -467,7 +487,8 @@ static void test_room_named_like_a_socket_goes_to_all_edges(void **state)
 {
 	(void)state;
 	fixture_open(&f);
-	publish(&f.ingest, (struct publish){ .ref = 1, .uid = 1, .rooms = { "abcdefghijklmnopqrst" } });
+	publish(&f.ingest,
+		(struct publish){ .ref = 1, .uid = 1, .rooms = { "abcdefghijklmnopqrst" } });
 	expect_deliver(&f.edge[0], 1, 1);
 	expect_deliver(&f.edge[1], 1, 1);
 	node_ack(&f.edge[0]);
@@ -510,7 +531,8 @@ static void test_publishers_are_told_of_edges(void **state)
 	assert_int_equal(script_wait(&f.ingest.script, WIRE_EDGES)->any.edges.names.count, 2);
 	node_say(&f.edge[0], WIRE_SYNCED, &synced);
 	assert_int_equal(script_wait(&f.ingest.script, WIRE_EDGES)->any.edges.names.count, 2);
-	node_say(&f.edge[1], WIRE_VERIFY, &(struct wire_verify){ 0 }); /* not for a router: counted */
+	node_say(&f.edge[1], WIRE_VERIFY,
+		 &(struct wire_verify){ 0 }); /* not for a router: counted */
 	node_sync(&f.edge[1]);
 	fixture_close(&f);
 }

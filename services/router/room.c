@@ -25,7 +25,8 @@ struct room *room_get(struct router *router, struct str key)
 	if (room)
 		return room;
 	if (map_count(&router->rooms) >= (size_t)router->svc->conf.max_room_count) {
-		log_warn("router", "too many rooms: see MAX_ROOM_COUNT", KV_U("rooms", map_count(&router->rooms)));
+		log_warn("router", "too many rooms: see MAX_ROOM_COUNT",
+			 KV_U("rooms", map_count(&router->rooms)));
 		return NULL;
 	}
 	room = mem_try(sizeof(*room) + key.n);
@@ -85,8 +86,10 @@ int room_add_edge(struct room *room, struct peer *peer)
 {
 	if (index_of(room, peer) >= 0)
 		return 0;
-	if ((room->edge_count == room->edge_cap && grow((void **)&room->edges, &room->edge_cap, sizeof(*room->edges))) ||
-	    (peer->room_count == peer->room_cap && grow((void **)&peer->rooms, &peer->room_cap, sizeof(*peer->rooms)))) {
+	if ((room->edge_count == room->edge_cap &&
+	     grow((void **)&room->edges, &room->edge_cap, sizeof(*room->edges))) ||
+	    (peer->room_count == peer->room_cap &&
+	     grow((void **)&peer->rooms, &peer->room_cap, sizeof(*peer->rooms)))) {
 		release(room);
 		return E_NOMEM;
 	}
@@ -104,7 +107,8 @@ static void remove_at(struct peer *peer, uint32_t slot)
 
 	if (gone.index != last) {
 		room->edges[gone.index] = room->edges[last];
-		room->edges[gone.index].peer->rooms[room->edges[gone.index].slot].index = gone.index;
+		room->edges[gone.index].peer->rooms[room->edges[gone.index].slot].index =
+			gone.index;
 	}
 	last = --peer->room_count;
 	if (slot != last) {

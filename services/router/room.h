@@ -18,14 +18,14 @@ struct message {
 	uint32_t refs;
 	uint32_t payload_count;
 	uint64_t place;
-	uint64_t at_ms;         /* monotonic */
+	uint64_t at_ms; /* monotonic */
 	uint64_t bytes;
-	struct blob *body;      /* the DELIVER */
+	struct blob *body; /* the DELIVER */
 	struct blob *payload[];
 };
 
 struct entry {
-	struct list all;        /* on router->history */
+	struct list all; /* on router->history */
 	struct entry *newer;
 	struct room *room;
 	struct message *message;
@@ -38,7 +38,7 @@ struct holder {
 
 struct room {
 	struct router *router;
-	struct holder *edges;   /* dense */
+	struct holder *edges; /* dense */
 	uint32_t edge_count, edge_cap;
 	struct entry *oldest, *newest;
 	uint32_t history_count;

@@ -147,10 +147,12 @@ static void model_remember(struct fixture *f, unsigned room, uint64_t bytes)
 
 	if (!model_alive(m, room))
 		m->dropped[room] = m->forgotten;
-	m->events[m->event_count++] = (struct event){ room, f->router.place + 1, bytes, f->now_ms, true };
+	m->events[m->event_count++] =
+		(struct event){ room, f->router.place + 1, bytes, f->now_ms, true };
 	for (;;) {
 		model_sums(m, room, &count, &total);
-		if (count <= (uint64_t)conf->history_count && total <= (uint64_t)conf->history_bytes)
+		if (count <= (uint64_t)conf->history_count &&
+		    total <= (uint64_t)conf->history_bytes)
 			break;
 		model_drop(m, room);
 	}
@@ -320,7 +322,8 @@ static void test_room_without_history_and_edges_is_freed(void **state)
 	f.router.svc->conf.history_count = 0;
 	remember(&f, 0, 100);
 	assert_null(room_find(&f.router, key_of(0)));
-	assert_int_equal(f.router.forgotten_place, 1); /* who asks for what came before is told of a gap */
+	assert_int_equal(f.router.forgotten_place,
+			 1); /* who asks for what came before is told of a gap */
 	subscribe(&f, 1, 0);
 	assert_int_equal(room_find(&f.router, key_of(1))->dropped_place, 1);
 	fixture_close(&f);
@@ -388,7 +391,8 @@ static void test_edge_when_memory_ends_is_not_added(void **state)
 		mem_fail_at(n);
 		assert_int_equal(room_add_edge(r, &f.peers[0]), E_NOMEM);
 		mem_fail_at(0);
-		assert_null(room_find(&f.router, key_of(0))); /* nobody holds it: it does not stay */
+		assert_null(
+			room_find(&f.router, key_of(0))); /* nobody holds it: it does not stay */
 		assert_int_equal(f.peers[0].room_count, 0);
 	}
 	subscribe(&f, 0, 0);

@@ -85,7 +85,8 @@ static void on_settle(struct wheel_timer *timer)
 	struct router *router = CONTAINER_OF(timer, struct router, settle);
 	uint64_t now = clock_ms();
 
-	if (now < router->settle_until_ms || (!edges_synced(router) && now < router->settle_at_latest_ms)) {
+	if (now < router->settle_until_ms ||
+	    (!edges_synced(router) && now < router->settle_at_latest_ms)) {
 		svc_arm(router->svc, timer, now + SETTLE_STEP_MS);
 		return;
 	}
@@ -94,7 +95,10 @@ static void on_settle(struct wheel_timer *timer)
 		struct awaited_edge *e = router->awaited_edges;
 
 		if (!is_synced(router, e->name))
-			log_warn("router", "an edge that was there before has not come back: it is not waited for any longer", KV_Z("edge", e->name));
+			log_warn("router",
+				 "an edge that was there before has not come back: it is not "
+				 "waited for any longer",
+				 KV_Z("edge", e->name));
 		router->awaited_edges = e->next;
 		mem_free(e);
 	}
@@ -130,9 +134,23 @@ static void on_message(void *ctx, struct bus_link *link, const struct bus_messag
 	}
 }
 
+/* Set, but not used by this version: an outage that is told, never a silent fallback. */
+bool router_redis_ready(void *self, char reason[SVC_REASON_BYTES])
+{
+	const struct router *router = self;
+	const struct conf *conf = &router->svc->conf;
+
+	if (!conf->redis_url[0] && !conf->redis_host[0])
+		return true;
+	snprintf(reason, SVC_REASON_BYTES, "%s is set, but this version does not use Redis",
+		 conf->redis_url[0] ? "REDIS_URL" : "REDIS_HOST");
+	return false;
+}
+
 int router_start(struct svc *svc, void *self)
 {
-	static const struct bus_handlers handlers = { peer_on_up, peer_on_down, on_message, peer_on_acked, on_held };
+	static const struct bus_handlers handlers = { peer_on_up, peer_on_down, on_message,
+						      peer_on_acked, on_held };
 	struct router *router = self;
 	int err;
 
@@ -140,7 +158,8 @@ int router_start(struct svc *svc, void *self)
 	list_init(&router->peers);
 	list_init(&router->history);
 	map_init(&router->rooms, room_key_of);
-	idset_init(&router->ids, (size_t)svc->conf.event_id_count, (uint64_t)svc->conf.event_id_seconds * 1000);
+	idset_init(&router->ids, (size_t)svc->conf.event_id_count,
+		   (uint64_t)svc->conf.event_id_seconds * 1000);
 	slab_init(&router->pendings, sizeof(struct pending), PENDING_MAX);
 	slab_init(&router->askers, sizeof(struct asker), PENDING_MAX);
 	buf_init(&router->key, KEY_BYTES);
@@ -187,7 +206,8 @@ void router_dump(struct svc *svc, void *self, struct buf *out)
 	struct router *router = self;
 
 	(void)svc;
-	buf_addf(out, "rooms=%zu place=%llu history=%llu pending=%zu ids=%zu settled=%d", map_count(&router->rooms),
-		 (unsigned long long)router->place, (unsigned long long)router->history_count, router->pendings.live,
+	buf_addf(out, "rooms=%zu place=%llu history=%llu pending=%zu ids=%zu settled=%d",
+		 map_count(&router->rooms), (unsigned long long)router->place,
+		 (unsigned long long)router->history_count, router->pendings.live,
 		 idset_count(&router->ids), router->settled);
 }

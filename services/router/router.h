@@ -25,13 +25,13 @@ struct pending {
 	struct peer *publisher; /* NULL: gone, nobody waits for the answer */
 	uint64_t ref;
 	uint64_t uid_high, uid_low;
-	uint32_t wait;          /* edges that have not acknowledged */
+	uint32_t wait; /* edges that have not acknowledged */
 };
 
 /* A further PUBLISH of a pending event. */
 struct asker {
-	struct list node;       /* on pending->askers */
-	struct list peer_node;  /* on publisher->asked */
+	struct list node;      /* on pending->askers */
+	struct list peer_node; /* on publisher->asked */
 	struct peer *publisher;
 	uint64_t ref;
 };
@@ -44,13 +44,13 @@ struct awaited {
 
 /* The other end of a link: an edge, or an ingest. */
 struct peer {
-	struct list node;         /* on router->peers */
+	struct list node; /* on router->peers */
 	struct router *router;
 	struct bus_link *link;
 	bool edge;
-	bool synced;              /* has told its rooms */
-	uint64_t mark;            /* serial of the message at hand: sent once, whatever rooms it holds */
-	struct awaited *awaited;  /* ring, in order of number; OWNED */
+	bool synced;   /* has told its rooms */
+	uint64_t mark; /* serial of the message at hand: sent once, whatever rooms it holds */
+	struct awaited *awaited; /* ring, in order of number; OWNED */
 	uint32_t awaited_cap, awaited_head, awaited_count;
 	struct list published;    /* struct pending */
 	struct list asked;        /* struct asker */
@@ -73,24 +73,27 @@ struct router {
 	struct svc *svc;
 	struct bus_server *server;
 	struct list peers;
-	struct map rooms;         /* struct room by key */
-	struct list history;      /* struct entry of all rooms, oldest first */
+	struct map rooms;    /* struct room by key */
+	struct list history; /* struct entry of all rooms, oldest first */
 	uint64_t history_bytes, history_count;
-	uint64_t place;           /* of the newest message */
-	uint64_t forgotten_place; /* newest place that was dropped from the history of a room which is no longer there */
+	uint64_t place; /* of the newest message */
+	uint64_t
+		forgotten_place; /* newest place that was dropped from the history of a room which is no longer there */
 	uint64_t mark;
-	struct idset ids;         /* note: the struct pending, while there is one */
+	struct idset ids; /* note: the struct pending, while there is one */
 	struct slab pendings, askers;
 	struct wheel_timer sweep;
 	struct wheel_timer settle;
 	uint64_t settle_until_ms, settle_at_latest_ms;
 	bool settled;
-	struct awaited_edge *awaited_edges; /* OWNED list: publishers know of them, they have not come back yet */
-	struct buf key;           /* room key under construction */
+	struct awaited_edge *
+		awaited_edges; /* OWNED list: publishers know of them, they have not come back yet */
+	struct buf key;        /* room key under construction */
 };
 
 int router_start(struct svc *svc, void *self);
 void router_stop(struct svc *svc, void *self);
+bool router_redis_ready(void *self, char reason[SVC_REASON_BYTES]);
 void router_dump(struct svc *svc, void *self, struct buf *out);
 
 /* peer.c */

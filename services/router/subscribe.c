@@ -36,7 +36,9 @@ void subscribe_on_subscribe(struct peer *peer, const struct wire_subscribe *m)
 	struct wire_subscribed answer = { .room = m->room, .place = router->place };
 	int err;
 
-	if (!room || room_add_edge(room, peer)) /* no answer: the client's join times out and says UNAVAILABLE */
+	if (!room ||
+	    room_add_edge(room,
+			  peer)) /* no answer: the client's join times out and says UNAVAILABLE */
 		return;
 	answer.gap = has_gap(room, m->epoch, m->since);
 	if (answer.gap)

@@ -100,9 +100,13 @@ export async function runChild(command, args, { deadlineMs = 30_000, ...options 
 	return { code, stdout, stderr };
 }
 
+/* Exited, killed, or never started. */
+export function hasEnded(child) {
+	return child.exitCode !== null || child.signalCode !== null || child.pid === undefined;
+}
+
 async function endOf(child, what, deadlineMs) {
-	const gone = () => child.exitCode !== null || child.signalCode !== null || child.pid === undefined;
-	await waitFor(gone, { what, deadlineMs });
+	await waitFor(() => hasEnded(child), { what, deadlineMs });
 	return child.exited;
 }
 

@@ -4,7 +4,7 @@ import { randomBytes } from 'node:crypto';
 import { chmodSync, chownSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import pg from 'pg';
-import { descendants, freePorts, runChild, scratch, signal, startChild, stopChild } from './children.mjs';
+import { descendants, freePorts, hasEnded, runChild, scratch, signal, startChild, stopChild } from './children.mjs';
 import { REPO } from './paths.mjs';
 import { Hopeless, waitFor } from './wait.mjs';
 
@@ -68,7 +68,7 @@ export class Postgres {
 			'-c', 'max_connections=200', '-c', 'shared_buffers=16MB',
 		], { user: this.user, cwd: '/', deathSignal: 'INT', onOutput: (text) => { this.#output += text; } });
 		const answers = async () => {
-			if (this.#child.exitCode !== null)
+			if (hasEnded(this.#child))
 				throw new Hopeless(`postgres ended: ${this.#output.slice(-2000)}`);
 			return this.query('postgres', 'select 1');
 		};

@@ -8,7 +8,7 @@ import { randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import amqp from 'amqplib';
-import { freePorts, runChild, scratch, signal, startChild, stopChild } from './children.mjs';
+import { freePorts, hasEnded, runChild, scratch, signal, startChild, stopChild } from './children.mjs';
 import { Hopeless, Inbox, waitFor, within } from './wait.mjs';
 
 const DEBIAN = '/usr/lib/rabbitmq/lib';
@@ -85,7 +85,7 @@ export class RabbitMq {
 		});
 		this.#broker = startChild(sbin('rabbitmq-server'), [], { env: this.#env, cwd: this.folder, onOutput: keep });
 		const answers = async () => {
-			if (this.#broker.exitCode !== null)
+			if (hasEnded(this.#broker))
 				throw new Hopeless(`rabbitmq-server ended: ${this.#output}`);
 			const connection = await amqp.connect(this.urlOf('/'));
 			await connection.close();

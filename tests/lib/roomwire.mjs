@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { sign } from './tokens.mjs';
-import { alive, descendants, scratch, signal, startChild, stopChild } from './children.mjs';
+import { alive, descendants, hasEnded, scratch, signal, startChild, stopChild } from './children.mjs';
 import { BIN, REPO } from './paths.mjs';
 import { Hopeless, waitFor } from './wait.mjs';
 
@@ -48,7 +48,7 @@ export class Roomwire {
 			onError: (text) => { this.#stderr += text; },
 		});
 		const ready = () => {
-			if (this.#child.exitCode !== null || this.#child.pid === undefined)
+			if (hasEnded(this.#child))
 				throw new Hopeless(`roomwire up ended with ${this.#child.exitCode}`);
 			return READY.test(this.#stdout) && API.test(this.#stdout);
 		};
