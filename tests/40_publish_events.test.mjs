@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* POST /v1/events: a domain event through the profile's mapping. */
 import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
 import { connect, Roomwire, scenario, useRoomwire } from './harness.mjs';
 import { AGENT, roomOf, TICKET } from './lib/opsdesk.mjs';
 
@@ -53,7 +54,7 @@ for (const [what, body] of UNMAPPABLE) {
 
 scenario('the same id twice is delivered once', async () => {
 	const client = await member();
-	const event = { type: 'message.sent', id: crypto.randomUUID(), payload: { ticketId, n: 1 } };
+	const event = { type: 'message.sent', id: randomUUID(), payload: { ticketId, n: 1 } };
 	assert.equal((await post(event)).status, 202);
 	assert.equal((await post(event)).status, 202);
 	await fixture.rw.publish({ rooms: [roomOf(ticketId)], event: 'marker', data: {} });
@@ -78,7 +79,7 @@ scenario('a router that does not answer: the call ends with 503 and its event is
 	const { rw } = fixture;
 	const client = await member();
 	rw.kill('router', 'SIGSTOP');
-	const message = { rooms: [roomOf(ticketId)], event: 'message:new', data: { n: 1 }, id: crypto.randomUUID() };
+	const message = { rooms: [roomOf(ticketId)], event: 'message:new', data: { n: 1 }, id: randomUUID() };
 	try {
 		assert.equal((await rw.api('/v1/publish', message)).status, 503);
 	} finally {

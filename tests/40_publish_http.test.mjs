@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* POST /v1/publish: who may call it, what it takes, and that everything accepted arrives once, in order. */
 import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
 import { connect, scenario, useRoomwire } from './harness.mjs';
 import { AGENT, ALICE, BOB, roomOf, TICKET } from './lib/opsdesk.mjs';
 
@@ -134,16 +135,16 @@ scenario('except leaves out the members of those rooms', async () => {
 
 scenario('the same id twice is accepted twice and delivered once', async () => {
 	const alice = await member(ALICE, A);
-	const message = { rooms: [A], event: 'message:new', data: { n: 1 }, id: crypto.randomUUID() };
+	const message = { rooms: [A], event: 'message:new', data: { n: 1 }, id: randomUUID() };
 	assert.equal(await publish(message), message.id);
 	assert.equal(await publish(message), message.id);
-	await publish({ ...message, id: crypto.randomUUID(), data: { n: 2 } });
+	await publish({ ...message, id: randomUUID(), data: { n: 2 } });
 	assert.deepEqual(await gotUntilMarker(alice, [A], 'message:new'), [{ n: 1 }, { n: 2 }]);
 });
 
 scenario('calls with the same id at the same time are delivered once', async () => {
 	const alice = await member(ALICE, A);
-	const message = { rooms: [A], event: 'message:new', data: {}, id: crypto.randomUUID() };
+	const message = { rooms: [A], event: 'message:new', data: {}, id: randomUUID() };
 	await Promise.all(Array.from({ length: 20 }, () => publish(message)));
 	assert.equal((await gotUntilMarker(alice, [A], 'message:new')).length, 1);
 });

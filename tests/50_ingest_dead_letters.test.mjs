@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* What cannot be mapped goes to the dead letters, body unchanged, with the reason, and holds up nothing. */
 import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
 import { connect, scenario, useRoomwire } from './harness.mjs';
 import { AGENT, DEAD, EXCHANGE, QUEUE, TICKET } from './lib/opsdesk.mjs';
 import { sharedRabbitMq } from './lib/rabbitmq.mjs';
@@ -33,7 +34,7 @@ const BAD = [
 for (const [what, key, body] of BAD) {
 	scenario(`${key} with ${what} goes to the dead letters, unchanged, with x-reason`, async () => {
 		const letters = await deadLetters();
-		const messageId = crypto.randomUUID();
+		const messageId = randomUUID();
 		await fixture.vhost.publish(EXCHANGE, key, body, { messageId });
 		const letter = await letters.take(() => true, { what: 'a dead letter' });
 		assert.equal(letter.body, body);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* RabbitMQ to clients: what is declared, how events map, and that the bytes are left alone. */
 import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
 import { connect, Raw, scenario, useRoomwire, waitFor } from './harness.mjs';
 import { AGENT, DEAD, EXCHANGE, QUEUE, roomOf, TICKET } from './lib/opsdesk.mjs';
 import { sharedRabbitMq } from './lib/rabbitmq.mjs';
@@ -77,7 +78,7 @@ scenario('an event reaches the members of its ticket only', async () => {
 scenario('a message-id seen before is not delivered again; without one, equal bodies are two events', async () => {
 	const client = await member();
 	const body = { payload: { ticketId, n: 1 } };
-	const messageId = crypto.randomUUID();
+	const messageId = randomUUID();
 	for (let i = 0; i < 3; i++)
 		await send('message.sent', body, { messageId });
 	await send('message.sent', body);
@@ -89,7 +90,7 @@ scenario('a message-id seen before is not delivered again; without one, equal bo
 
 scenario('ids are one space: what came by HTTP with an id is not delivered again from RabbitMQ', async () => {
 	const client = await member();
-	const id = crypto.randomUUID();
+	const id = randomUUID();
 	await fixture.rw.publish({ rooms: [roomOf(ticketId)], event: 'message:new', data: { from: 'http' }, id });
 	await send('message.sent', { payload: { ticketId, from: 'rabbitmq' } }, { messageId: id });
 	await mark('end');

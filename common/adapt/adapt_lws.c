@@ -26,6 +26,9 @@ struct ws_host {
 	struct svc_turn turn;
 };
 
+/* One per process, and for its whole life: the library calls back for a while after it was told to end. */
+static struct ws_host the_host;
+
 struct ws_conn {
 	struct list node; /* on host->fresh */
 	struct ws_host *host;
@@ -240,8 +243,10 @@ int ws_host_open(struct svc *svc, const struct ws_handlers *handlers, size_t max
 		 struct ws_host **host)
 {
 	struct lws_context_creation_info info;
-	struct ws_host *h = mem_need(sizeof(*h));
+	struct ws_host *h = &the_host;
 
+	BUG_ON(h->context);
+	memset(h, 0, sizeof(*h));
 	h->svc = svc;
 	h->handlers = handlers;
 	h->max_message_bytes = max_message_bytes;
@@ -268,7 +273,7 @@ int ws_host_open(struct svc *svc, const struct ws_handlers *handlers, size_t max
 				       "libwebsockets-evlib-uv installed?");
 		if (h->context)
 			lws_context_destroy(h->context);
-		mem_free(h);
+		h->context = NULL;
 		return E_FAIL;
 	}
 	list_init(&h->fresh);
@@ -283,8 +288,9 @@ void ws_host_close(struct ws_host **host)
 	if (!*host)
 		return;
 	svc_turn_remove(&(*host)->turn);
-	lws_context_destroy((*host)->context); /* calls `closed` for each connection */
-	mem_free(*host);
+	lws_context_destroy(
+		(*host)->context); /* `closed` is called for each connection, from the loop */
+	(*host)->context = NULL;
 	*host = NULL;
 }
 

@@ -14,7 +14,7 @@
 struct adapt_zmq {
 	void *socket;
 	uv_poll_t *poll; /* heap: libuv lets go of it later than we do */
-	struct svc_turn turn;
+	struct svc_turn turn, sleep_turn;
 	adapt_zmq_message_fn fn;
 	void *ctx;
 	bool receiving, closed;
@@ -102,7 +102,7 @@ static bool receive(struct adapt_zmq *s)
 }
 
 /*
- * Receive until ZeroMQ says that there is nothing: from then on its descriptor wakes us, unless a send has eaten the edge meanwhile.
+ * Receive until ZeroMQ says that there is nothing: from then on its descriptor wakes us, unless a send eats the edge (on_sleep_turn).
  */
 static bool on_turn(void *ctx)
 {
@@ -118,6 +118,19 @@ static bool on_turn(void *ctx)
 		mem_free(s);
 		return false;
 	}
+	return s->look;
+}
+
+/* What was sent since on_turn may have eaten the edge of a message that came meanwhile. */
+static bool on_sleep_turn(void *ctx)
+{
+	struct adapt_zmq *s = ctx;
+	int events = 0;
+	size_t n = sizeof(events);
+
+	if (s->look &&
+	    (zmq_getsockopt(s->socket, ZMQ_EVENTS, &events, &n) || !(events & ZMQ_POLLIN)))
+		s->look = false;
 	return s->look;
 }
 
@@ -156,7 +169,9 @@ int adapt_zmq_open(struct svc *svc, enum adapt_zmq_kind kind, const char *identi
 	s->look = true;
 	uv_poll_start(s->poll, UV_READABLE, on_poll);
 	s->turn = (struct svc_turn){ .fn = on_turn, .ctx = s };
+	s->sleep_turn = (struct svc_turn){ .fn = on_sleep_turn, .ctx = s };
 	svc_turn_add(svc, SVC_RANK_RECEIVE, &s->turn);
+	svc_turn_add(svc, SVC_RANK_SLEEP, &s->sleep_turn);
 	*sock = s;
 	return 0;
 }
@@ -179,6 +194,7 @@ void adapt_zmq_close(struct adapt_zmq **sock)
 	s->poll->data = s->socket;
 	uv_close((uv_handle_t *)s->poll, on_poll_closed);
 	svc_turn_remove(&s->turn);
+	svc_turn_remove(&s->sleep_turn);
 	if (!s->receiving)
 		mem_free(s);
 }

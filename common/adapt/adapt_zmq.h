@@ -6,8 +6,9 @@
  * ownership  frames handed to the handler are BORROWED until it returns; frames sent are COPIED.
  * ordering   per peer, as sent. What a dead peer had not read is lost: links count (common/bus/bus_link.h).
  *
- * ZMQ_FD is edge-triggered and any send or receive may eat the edge (libs.md 1.1): it only wakes the loop, and the socket's state is
- * asked once per turn, before the loop sleeps (SVC_RANK_RECEIVE), at most ADAPT_ZMQ_PER_TURN messages a turn.
+ * ZMQ_FD is edge-triggered and any send or receive may eat the edge: it only wakes the loop. Messages are taken once per turn
+ * (SVC_RANK_RECEIVE), at most ADAPT_ZMQ_PER_TURN; where something was sent after that, the socket is asked once more before the loop sleeps
+ * (SVC_RANK_SLEEP).
  */
 #ifndef ROOMWIRE_ADAPT_ZMQ_H
 #define ROOMWIRE_ADAPT_ZMQ_H

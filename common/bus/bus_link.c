@@ -108,6 +108,14 @@ static void say_pong(struct bus_link *link)
 	bus_link_say(link, WIRE_PONG, &pong);
 }
 
+/* So many may wait for the next message or ping: well below what the peer keeps for us. */
+static uint64_t late_count(const struct bus_link *link)
+{
+	uint64_t quarter = (uint64_t)link->svc->conf.link_unacked_count / 4;
+
+	return quarter < ACK_LATE_COUNT ? quarter : ACK_LATE_COUNT;
+}
+
 /* End of a turn: what was received is acknowledged, unless something else has carried that. */
 static bool on_turn(void *ctx)
 {
@@ -117,9 +125,9 @@ static bool on_turn(void *ctx)
 		return false;
 	pump(link);
 	if (link->told != link->received &&
-	    (link->ack_soon || link->received - link->told >= ACK_LATE_COUNT))
+	    (link->ack_soon || link->received - link->told >= late_count(link)))
 		say_pong(link);
-	link->ack_soon = false;
+	link->ack_soon &= link->told != link->received; /* not said: again in the next turn */
 	return false;
 }
 

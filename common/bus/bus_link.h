@@ -2,7 +2,7 @@
 /*
  * Links that count (design invariant 4): between an edge or ingest (connecting side, DEALER) and a router (binding side, ROUTER).
  * Each direction numbers its counted messages from 1; the receiver acknowledges cumulatively (in the envelope of whatever goes the other way, at
- * the latest at the end of the loop turn); the sender keeps them until then. After a cut the two sides say HELLO and
+ * the latest at the end of the loop turn; of answers, at the latest with the next ping); the sender keeps them until then. After a cut the two sides say HELLO and
  * WELCOME with what they received, and the sender repeats the rest. A gap makes the receiver ask for that, too; PING and PONG say the newest
  * number, so that the loss of the last messages is seen within link_heartbeat_ms. When the peer is a new process, or
  * has forgotten the link, the WELCOME says resumed=false: both count from 1 and tell their state anew (link `up` with resumed false).

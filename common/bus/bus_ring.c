@@ -69,7 +69,7 @@ int bus_ring_push(struct bus_ring *r, struct blob *body, struct blob *const *pay
 
 	if (r->count == r->cap && grow(r))
 		return E_NOMEM;
-	if (payload_count > 1 && !(many = mem_try(payload_count * sizeof(*many))))
+	if (payload_count > 1 && !(many = mem_try(payload_count * sizeof(struct blob *))))
 		return E_NOMEM;
 	item = &r->items[(r->head + r->count) & (r->cap - 1)];
 	item->body = blob_ref(body);

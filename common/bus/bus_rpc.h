@@ -25,7 +25,7 @@ void bus_rpc_close(struct bus_rpc **rpc); /* pending callbacks run with E_CLOSED
 /* errors: E_FULL (max_calls under way), E_NOMEM, E_RANGE (a field out of its bounds); then fn never runs. */
 int bus_rpc_call(struct bus_rpc *rpc, enum wire_id id, const void *message, uint64_t deadline_ms,
 		 bool idempotent, bus_rpc_fn fn, void *ctx, uint64_t *call) MUST_CHECK;
-void bus_rpc_cancel(struct bus_rpc *rpc, uint64_t call); /* its callback never runs */
+void bus_rpc_cancel(struct bus_rpc *rpc, uint64_t id); /* its callback never runs */
 size_t bus_rpc_pending(const struct bus_rpc *rpc);
 size_t bus_rpc_up(const struct bus_rpc *rpc); /* replicas that answer */
 

@@ -7,6 +7,7 @@
 #define ROOMWIRE_BUS_BUS_WIRE_H
 
 #include "common/base/buf.h"
+#include "common/bus/bus_link.h"
 #include "proto/wire.h"
 
 #define BUS_ENVELOPE_BYTES 19
@@ -14,6 +15,5 @@
 struct str bus_envelope(char out[BUS_ENVELOPE_BYTES], uint64_t first, uint64_t second);
 int bus_envelope_read(struct str frame, uint64_t *first,
 		      uint64_t *second) MUST_CHECK; /* E_SYNTAX */
-uint64_t bus_epoch(void);                           /* of this process: random, never 0 */
 
 #endif

@@ -193,19 +193,20 @@ static void on_added(void *ctx, const char *endpoint)
 static void drop_shard(struct shard *s)
 {
 	struct router_clnt *c = s->clnt;
-	struct list *node;
+	struct list *node, *heir;
 
 	list_remove(&s->node);
+	heir = c->closing ? NULL : list_first(&c->shards);
 	while ((node = list_first(&s->flights)) != NULL ||
 	       (node = list_first(&s->waiting)) != NULL) {
 		struct flight *f = CONTAINER_OF(node, struct flight, node);
 
-		if (c->closing || list_empty(&c->shards)) {
+		if (!heir) {
 			finish(f, E_CLOSED, STR_NONE, false);
 			continue;
 		}
 		list_remove(&f->node);
-		f->shard = CONTAINER_OF(list_first(&c->shards), struct shard, node);
+		f->shard = CONTAINER_OF(heir, struct shard, node);
 		list_append(&f->shard->waiting, &f->node);
 		send_waiting(f->shard);
 	}

@@ -49,8 +49,17 @@ struct svc_spec {
 	void (*dump)(struct svc *svc, void *self, struct buf *out);
 };
 
-/* Work done once per loop turn, just before the loop sleeps (uv_prepare), in order of rank: bus receive, then service, then flush. */
-enum svc_rank { SVC_RANK_RECEIVE = 0, SVC_RANK_WORK, SVC_RANK_FLUSH, SVC_RANK_COUNT };
+/*
+ * Work done once per loop turn, just before the loop sleeps (uv_prepare), in order of rank: bus receive, then service, then flush; last
+ * the question whether the loop may sleep after all that (those hooks send nothing).
+ */
+enum svc_rank {
+	SVC_RANK_RECEIVE = 0,
+	SVC_RANK_WORK,
+	SVC_RANK_FLUSH,
+	SVC_RANK_SLEEP,
+	SVC_RANK_COUNT
+};
 typedef bool (*svc_turn_fn)(void *ctx); /* true: there is more to do, do not sleep */
 struct svc_turn {
 	struct list node;

@@ -29,7 +29,7 @@ void svc_turn_remove(struct svc_turn *turn)
 static bool run_hooks(struct svc_process *p)
 {
 	static const char *const names[SVC_RANK_COUNT] = { "receive hooks", "work hooks",
-							   "flush hooks" };
+							   "flush hooks", "sleep hooks" };
 	bool more = false;
 
 	for (int rank = 0; rank < SVC_RANK_COUNT; rank++) {

@@ -80,9 +80,11 @@ static int tiny_start(struct svc *svc, void *self)
 		svc_arm(svc, &t->timer, clock_ms() + 100);
 	if (is_mode(t, "hooks")) {
 		/* Added in another order than they run in. */
+		t->turns[3] = (struct svc_turn){ .fn = on_turn, .ctx = t };
 		t->turns[2] = (struct svc_turn){ .fn = on_turn, .ctx = t };
 		t->turns[1] = (struct svc_turn){ .fn = on_turn, .ctx = t };
 		t->turns[0] = (struct svc_turn){ .fn = rank_first, .ctx = t };
+		svc_turn_add(svc, SVC_RANK_SLEEP, &t->turns[3]);
 		svc_turn_add(svc, SVC_RANK_FLUSH, &t->turns[2]);
 		svc_turn_add(svc, SVC_RANK_RECEIVE, &t->turns[0]);
 		svc_turn_add(svc, SVC_RANK_WORK, &t->turns[1]);

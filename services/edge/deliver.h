@@ -8,7 +8,7 @@
 
 #include "services/edge/edge.h"
 
-void deliver_on_message(void *edge, struct bus_link *link, const struct bus_message *m);
+void deliver_on_message(void *ctx, struct bus_link *link, const struct bus_message *m);
 /* Place of the last message handled on this link; 0: none. */
 uint64_t deliver_place(struct bus_link *link);
 void deliver_set_place(struct bus_link *link, uint64_t place);

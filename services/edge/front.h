@@ -18,7 +18,7 @@ enum front_refusal {
 	FRONT_BAD_VERSION = 5,
 };
 
-void front_on_request(struct http_exchange *x, const struct http_request *request, void *edge);
+void front_on_request(struct http_exchange *x, const struct http_request *request, void *ctx);
 void front_refuse(struct edge *edge, struct http_exchange *x, enum front_refusal why);
 /* Answer with CORS headers where the origin is allowed. */
 void front_answer(struct edge *edge, struct http_exchange *x, int status, const char *content_type,

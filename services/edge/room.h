@@ -49,7 +49,7 @@ void room_leave(struct sock *sock, struct str key); /* harmless when not in it *
 void room_leave_all(struct sock *sock);
 
 /* From the routers. */
-void room_on_fresh(void *edge, struct bus_link *link, uint64_t old_epoch);
+void room_on_fresh(void *ctx, struct bus_link *link, uint64_t old_epoch);
 void room_on_subscribed(struct edge *edge, const struct wire_subscribed *m);
 
 #endif

@@ -47,7 +47,7 @@ int event_publish(struct ingest *ingest, struct str type, struct json_value body
 		  router_published_fn fn, void *ctx, struct buf *why) MUST_CHECK;
 
 /* api.c */
-void api_on_request(struct http_exchange *x, const struct http_request *request, void *ingest);
+void api_on_request(struct http_exchange *x, const struct http_request *request, void *ctx);
 
 /* source_amqp.c */
 int source_amqp_open(struct ingest *ingest) MUST_CHECK;

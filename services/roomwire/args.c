@@ -35,20 +35,22 @@ int args_conf(const char *profile, struct conf *c)
 {
 	struct buf errors = BUF_INIT(1u << 16);
 	struct profile *p = NULL;
+	const char *port;
 	int err = 0;
 
 	conf_init(c);
 	if (profile)
 		err = profile_load(profile, &errors, &p);
-	for (uint32_t i = 0; p && i < p->setting_count && !err; i++)
+	for (uint32_t i = 0; !err && p && i < p->setting_count; i++)
 		err = conf_set(c, p->path, str_of(p->settings[i].key), str_of(p->settings[i].value),
 			       &errors);
 	if (conf_load_env(c, &errors))
 		err = E_CONFIG;
-	if (p && p->port_env && getenv(p->port_env) && getenv(p->port_env)[0] &&
-	    conf_set(c, p->port_env, STR("port"), str_of(getenv(p->port_env)), &errors))
+	port = p && p->port_env ? getenv(p->port_env) : NULL;
+	if (port && port[0] && conf_set(c, p->port_env, STR("port"), str_of(port), &errors))
 		err = E_CONFIG;
-	fprintf(stderr, STR_FMT, STR_ARG(buf_str(&errors)));
+	if (errors.n)
+		fprintf(stderr, STR_FMT, STR_ARG(buf_str(&errors)));
 	buf_fini(&errors);
 	if (p)
 		profile_free(&p);

@@ -95,7 +95,7 @@ int check_run(int argc, char **argv)
 	}
 	err = profile ? check_profile(argv[1], &errors) : check_options(argv[1], &errors);
 	if (errors.n)
-		fwrite(errors.p, 1, errors.n, stderr);
+		fprintf(stderr, STR_FMT, STR_ARG(buf_str(&errors)));
 	buf_fini(&errors);
 	if (err)
 		return EXIT_CONFIG;
@@ -114,7 +114,7 @@ int schema_run(int argc, char **argv)
 	}
 	profile_schema(&out);
 	if (out.n)
-		fwrite(out.p, 1, out.n, stdout);
+		printf(STR_FMT, STR_ARG(buf_str(&out)));
 	buf_fini(&out);
 	return 0;
 }

@@ -72,10 +72,10 @@ int token_run(int argc, char **argv)
 	}
 	if (!has_sub)
 		add_claim(&claims, STR("sub"), STR("\"demo\""));
-	buf_addf(&claims, ",\"iat\":%llu", (unsigned long long)(clock_wall_ms() / 1000));
+	buf_addf(&claims, ",\"iat\":%llu", (unsigned long long)clock_wall_ms() / 1000);
 	if (!has_exp)
 		buf_addf(&claims, ",\"exp\":%llu",
-			 (unsigned long long)(clock_wall_ms() / 1000 + seconds));
+			 (unsigned long long)clock_wall_ms() / 1000 + seconds);
 	buf_addc(&claims, '}');
 	code = claims.failed ? EXIT_FAILED : sign(&claims);
 	buf_fini(&claims);

@@ -14,8 +14,6 @@
 static const char *const programs[CHILD_KINDS] = { "roomwire-auth", "roomwire-router",
 						   "roomwire-ingest", "roomwire-edge" };
 
-extern char **environ;
-
 /* ── what it gets: our environment, with the addresses of this machine's processes ── */
 
 struct env {

@@ -31,9 +31,11 @@ static int bind_port(const char *host, int port, bool shared)
 
 int ports_reserve(const char *host, int wanted, int *port, int *fd)
 {
-	struct sockaddr_in address;
+	struct sockaddr_in address = { 0 };
 	socklen_t n = sizeof(address);
 
+	*fd = -1;
+	*port = 0;
 	if (wanted) {
 		/* SO_REUSEPORT would let us share the port of another gateway of the same user: ask without it first. */
 		int alone = bind_port(host, wanted, false);
@@ -69,5 +71,6 @@ int ports_reserve_pair(const char *host, const char *next_host, int *port, int *
 			return 0;
 		close(*fd);
 	}
+	*fd = *next_fd = -1;
 	return E_IO;
 }

@@ -213,6 +213,8 @@ static void compare_history(const struct fixture *f, unsigned room, const struct
 		if (!f->model.events[i].there || f->model.events[i].room != room)
 			continue;
 		assert_non_null(e);
+		if (!e)
+			return; /* never: for the analyzer, which does not know that the line above ends the test */
 		assert_int_equal(e->message->place, f->model.events[i].place);
 		assert_true(e->newer || r->newest == e);
 		e = e->newer;

@@ -97,9 +97,9 @@ bool router_redis_ready(void *self, char reason[SVC_REASON_BYTES]);
 void router_dump(struct svc *svc, void *self, struct buf *out);
 
 /* peer.c */
-void peer_on_up(void *router, struct bus_link *link, bool resumed);
-void peer_on_down(void *router, struct bus_link *link);
-void peer_on_acked(void *router, struct bus_link *link, uint64_t number);
+void peer_on_up(void *ctx, struct bus_link *link, bool resumed);
+void peer_on_down(void *ctx, struct bus_link *link);
+void peer_on_acked(void *ctx, struct bus_link *link, uint64_t number);
 /* Tell publishers which edges there are. */
 void peer_tell_edges(struct router *router);
 /* pending is answered when the link has acknowledged this number. */
