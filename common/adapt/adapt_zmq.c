@@ -10,6 +10,7 @@
 
 #define HIGH_WATER 100000
 #define RECONNECT_MS 20
+#define FRAME_MAX_BYTES (256ll << 20) /* a peer that sends more is cut off */
 
 struct adapt_zmq {
 	void *socket;
@@ -33,9 +34,12 @@ static void set_int(void *socket, int option, int value)
 static int configure(struct adapt_zmq *s, enum adapt_zmq_kind kind, const char *identity,
 		     const char *endpoint)
 {
+	const int64_t frame_bytes = FRAME_MAX_BYTES;
+
 	set_int(s->socket, ZMQ_LINGER, 0);
 	set_int(s->socket, ZMQ_SNDHWM, HIGH_WATER);
 	set_int(s->socket, ZMQ_RCVHWM, HIGH_WATER);
+	BUG_ON(zmq_setsockopt(s->socket, ZMQ_MAXMSGSIZE, &frame_bytes, sizeof(frame_bytes)));
 	if (kind == ADAPT_ZMQ_ROUTER) {
 		set_int(s->socket, ZMQ_ROUTER_MANDATORY, 1);
 		set_int(s->socket, ZMQ_ROUTER_HANDOVER, 1);
@@ -201,13 +205,20 @@ void adapt_zmq_close(struct adapt_zmq **sock)
 
 int adapt_zmq_send(struct adapt_zmq *s, const struct str *frames, size_t frame_count)
 {
+	int err = 0;
+
 	s->look = true;
 	for (size_t i = 0; i < frame_count; i++) {
 		int flags = ZMQ_DONTWAIT | (i + 1 < frame_count ? ZMQ_SNDMORE : 0);
 
-		/* Only the first frame can be refused: what follows belongs to the same message. */
-		if (zmq_send(s->socket, frames[i].p ? frames[i].p : "", frames[i].n, flags) < 0)
-			return errno == EHOSTUNREACH ? E_CLOSED : E_AGAIN;
+		if (zmq_send(s->socket, frames[i].p ? frames[i].p : "", frames[i].n, flags) >= 0)
+			continue;
+		if (!err)
+			err = errno == EHOSTUNREACH ? E_CLOSED : E_AGAIN;
+		if (i ==
+		    0) /* refused; else the connection ended in the middle of the message: ZeroMQ
+			     * drops all of it, but must be given it to its end */
+			break;
 	}
-	return 0;
+	return err;
 }

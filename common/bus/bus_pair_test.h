@@ -3,7 +3,7 @@
 #ifndef ROOMWIRE_BUS_BUS_PAIR_TEST_H
 #define ROOMWIRE_BUS_BUS_PAIR_TEST_H
 
-#include "common/bus/bus_ends_test.h"
+#include "common/bus/bus_hand_test.h"
 #include "common/bus/bus_link.h"
 
 /* One end with its handlers. PUBLISHED carries the numbers: it has a `ref`. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "common/bus/bus_rpc.h"
 
-#include "common/bus/bus_ends_test.h"
+#include "common/bus/bus_hand_test.h"
 #include "common/metrics/metrics.h"
 
 /* A replica: answers ALLOW with its name, or keeps the questions. */

@@ -2,7 +2,7 @@
 /* Publishing, against a router played by hand: order, bounds, and what is sent again to whom. */
 #include "common/clients/router_clnt.h"
 
-#include "common/bus/bus_ends_test.h"
+#include "common/bus/bus_hand_test.h"
 
 #define CALLS_MAX 300
 

@@ -47,7 +47,7 @@ static enum op_next act_join(struct op *op, const struct action *action)
 	buf_reset(&edge->scratch);
 	if (err == E_NOTFOUND && op->kind == OP_CONNECT)
 		return OP_GO_ON; /* the user has no such thing: "team:{user.teamId}" of somebody without a team */
-	if (err == E_AGAIN) {
+	if (err == E_AGAIN && room) {
 		op->room = room;
 		list_append(&room->waiters, &op->waiting);
 		svc_arm(edge->svc, &op->timer,

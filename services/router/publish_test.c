@@ -3,7 +3,7 @@
 #include "services/router/router.h"
 
 #include "common/base/mem.h"
-#include "common/bus/bus_ends_test.h"
+#include "common/bus/bus_hand_test.h"
 #include "common/metrics/metrics.h"
 #include "services/router/room.h"
 

@@ -4,7 +4,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/mem.h"
-#include "common/bus/bus_ends_test.h"
+#include "common/bus/bus_hand_test.h"
 
 #define ROOMS 6
 #define PEERS 5
