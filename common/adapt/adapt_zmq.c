@@ -25,6 +25,12 @@ struct adapt_zmq {
 /* One context per process, for as long as there are sockets. */
 static void *context;
 static unsigned context_users;
+static int high_water = HIGH_WATER;
+
+void adapt_zmq_set_high_water(int messages)
+{
+	high_water = messages ? messages : HIGH_WATER;
+}
 
 static void set_int(void *socket, int option, int value)
 {
@@ -37,8 +43,9 @@ static int configure(struct adapt_zmq *s, enum adapt_zmq_kind kind, const char *
 	const int64_t frame_bytes = FRAME_MAX_BYTES;
 
 	set_int(s->socket, ZMQ_LINGER, 0);
-	set_int(s->socket, ZMQ_SNDHWM, HIGH_WATER);
-	set_int(s->socket, ZMQ_RCVHWM, HIGH_WATER);
+	set_int(s->socket, ZMQ_IPV6, 0);
+	set_int(s->socket, ZMQ_SNDHWM, high_water);
+	set_int(s->socket, ZMQ_RCVHWM, high_water);
 	BUG_ON(zmq_setsockopt(s->socket, ZMQ_MAXMSGSIZE, &frame_bytes, sizeof(frame_bytes)));
 	if (kind == ADAPT_ZMQ_ROUTER) {
 		set_int(s->socket, ZMQ_ROUTER_MANDATORY, 1);
@@ -46,6 +53,7 @@ static int configure(struct adapt_zmq *s, enum adapt_zmq_kind kind, const char *
 		return zmq_bind(s->socket, endpoint);
 	}
 	set_int(s->socket, ZMQ_IMMEDIATE, 1);
+	set_int(s->socket, ZMQ_PROBE_ROUTER, 1);
 	set_int(s->socket, ZMQ_RECONNECT_IVL, RECONNECT_MS);
 	if (identity)
 		BUG_ON(zmq_setsockopt(s->socket, ZMQ_ROUTING_ID, identity, strlen(identity)));

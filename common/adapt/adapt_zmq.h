@@ -21,7 +21,8 @@
 struct adapt_zmq;
 
 enum adapt_zmq_kind {
-	ADAPT_ZMQ_DEALER = 0, /* connects; queues only for a peer that is there (ZMQ_IMMEDIATE) */
+	/* Connects; queues only for a peer that is there (ZMQ_IMMEDIATE), and shows it each new connection (ZMQ_PROBE_ROUTER). */
+	ADAPT_ZMQ_DEALER = 0,
 	ADAPT_ZMQ_ROUTER, /* binds; frame 0 is the peer's identity, both ways (ZMQ_ROUTER_MANDATORY, ZMQ_ROUTER_HANDOVER) */
 };
 
@@ -35,5 +36,14 @@ int adapt_zmq_open(struct svc *svc, enum adapt_zmq_kind kind, const char *identi
 void adapt_zmq_close(struct adapt_zmq **sock); /* harmless inside the socket's own handler */
 /* 0; E_AGAIN: no room (high-water mark) or, DEALER, no peer; E_CLOSED: ROUTER, that peer is not there. */
 int adapt_zmq_send(struct adapt_zmq *sock, const struct str *frames, size_t frame_count) MUST_CHECK;
+
+/* ROUTER: the peer has connected, for the first time or again. What was sent over its last connection may be lost. */
+static inline bool adapt_zmq_is_probe(const struct str *frames, size_t frame_count)
+{
+	return frame_count == 2 && frames[1].n == 0;
+}
+
+/* High-water mark, in messages, of each direction of sockets opened from now on. For tests; 0 returns to the default. */
+void adapt_zmq_set_high_water(int messages);
 
 #endif

@@ -36,12 +36,18 @@ static void on_frames(void *ctx, const struct str *frames, size_t frame_count)
 {
 	struct bus_answerer *a = ctx;
 	struct bus_question q = { 0 };
-	struct wire_pong pong = { 0 };
+	static const struct wire_pong pong;
+	static const struct wire_resync resync;
 	union wire_any any;
 	enum wire_id id;
 	uint64_t left;
 	int err;
 
+	if (adapt_zmq_is_probe(frames, frame_count)) {
+		/* At once: it learns that we are there, and that what it asked before may be lost. */
+		send_body(a, frames[0], 0, bus_epoch(), WIRE_RESYNC, &resync);
+		return;
+	}
 	if (frame_count != 3 || frames[0].n > sizeof(q.peer) ||
 	    bus_envelope_read(frames[1], &q.request, &left)) {
 		metrics_inc(METRIC_WIRE_BAD);

@@ -28,6 +28,8 @@ static inline void script_on_frames(void *ctx, const struct str *frames, size_t 
 	struct seen *seen = &s->seen[s->count];
 	const struct str *at = frames + s->routes;
 
+	if (s->routes && adapt_zmq_is_probe(frames, frame_count))
+		return;
 	assert_true(frame_count >= (size_t)s->routes + 2 && s->count < SEEN_MAX);
 	if (s->routes) {
 		memcpy(s->peer, frames[0].p, frames[0].n);

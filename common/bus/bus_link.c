@@ -9,7 +9,8 @@
 #include "common/metrics/metrics.h"
 
 #define GREET_AGAIN_MS 50u
-#define PAYLOADS_MAX 256u
+#define VERSION_LOG_MS 60000u
+#define BEATS_PER_TIMEOUT 3u /* pings a peer may miss before it is held to be gone, at least */
 #define KNOWN_MAX 1000u
 #define ACK_LATE_COUNT 256u
 
@@ -57,7 +58,7 @@ bool bus_link_rewind(struct bus_link *link, uint64_t received)
 int bus_link_transmit(struct bus_link *link, uint64_t number, struct str body,
 		      struct blob *const *payload, uint32_t payload_count)
 {
-	struct str frames[3 + PAYLOADS_MAX];
+	struct str frames[3 + WIRE_MAX_PAYLOADS];
 	char envelope[BUS_ENVELOPE_BYTES];
 	size_t n = 0;
 	int err;
@@ -66,17 +67,15 @@ int bus_link_transmit(struct bus_link *link, uint64_t number, struct str body,
 		frames[n++] = str_make(link->identity, link->identity_bytes);
 	frames[n++] = bus_envelope(envelope, number, link->received);
 	frames[n++] = body;
-	for (uint32_t i = 0; i < payload_count && i < PAYLOADS_MAX; i++)
+	for (uint32_t i = 0; i < payload_count; i++)
 		frames[n++] = blob_str(payload[i]);
 	err = adapt_zmq_send(link->sock, frames, n);
-	if (err == 0) {
+	if (err == 0)
 		link->told = link->received;
-		link->said_ms = clock_ms();
-	}
 	return err;
 }
 
-void bus_link_say(struct bus_link *link, enum wire_id id, const void *message)
+int bus_link_say(struct bus_link *link, enum wire_id id, const void *message)
 {
 	struct blob *body = wire_pack(id, message);
 	int err = body ? bus_link_transmit(link, 0, blob_str(body), NULL, 0) : E_NOMEM;
@@ -85,6 +84,7 @@ void bus_link_say(struct bus_link *link, enum wire_id id, const void *message)
 		log_debug("bus", "not said now, it is said again", KV_Z("message", wire_name(id)),
 			  KV_Z("peer", bus_link_peer(link)));
 	blob_unref(&body);
+	return err;
 }
 
 /* Hand to ZeroMQ what it takes. */
@@ -131,6 +131,17 @@ static bool on_turn(void *ctx)
 	return false;
 }
 
+/* What is not counted does not overtake what waits, and is the first to go. */
+static int send_now(struct bus_link *link, struct blob *body, struct blob *const *payload,
+		    uint32_t payload_count)
+{
+	if (link->state != BUS_LINK_UP)
+		return E_CLOSED;
+	if (link->sent != bus_ring_newest(&link->ring))
+		return E_AGAIN;
+	return bus_link_transmit(link, 0, blob_str(body), payload, payload_count);
+}
+
 int bus_link_send(struct bus_link *link, struct blob *body, struct blob *const *payload,
 		  uint32_t payload_count, bool counted, uint64_t *number)
 {
@@ -138,10 +149,10 @@ int bus_link_send(struct bus_link *link, struct blob *body, struct blob *const *
 	uint64_t given;
 	int err;
 
+	if (payload_count > WIRE_MAX_PAYLOADS)
+		return E_TOOBIG;
 	if (!counted) {
-		err = link->state == BUS_LINK_UP
-			      ? bus_link_transmit(link, 0, blob_str(body), payload, payload_count)
-			      : E_CLOSED;
+		err = send_now(link, body, payload, payload_count);
 		if (err)
 			metrics_inc(METRIC_LINK_VOLATILE_DROPPED);
 		return err;
@@ -249,6 +260,8 @@ void bus_link_receive(struct bus_link *link, const struct str *frames, size_t fr
 	if (!in_order(link, m.number))
 		return;
 	on_ack(link, ack);
+	if (link->state != BUS_LINK_UP) /* the service has reset it when it saw that */
+		return;
 	err = wire_unpack(frames[1], &m.id, &m.any);
 	/* Nobody waits for the acknowledgement of an answer: it goes with the next message, or the next ping. */
 	if (m.number && (err || (m.id != WIRE_PUBLISHED && m.id != WIRE_SUBSCRIBED)))
@@ -276,7 +289,7 @@ void bus_link_setup(struct bus_link *link, struct svc *svc, const struct bus_han
 	link->svc = svc;
 	link->handlers = handlers;
 	link->ctx = ctx;
-	link->heard_ms = link->said_ms = link->checked_ms = clock_ms();
+	link->heard_ms = clock_ms();
 	list_init(&link->node);
 	bus_ring_init(&link->ring);
 	link->turn = (struct svc_turn){ .fn = on_turn, .ctx = link };
@@ -302,9 +315,31 @@ void bus_link_down(struct bus_link *link)
 	log_warn("bus", "link is down", KV_Z("peer", bus_link_peer(link)));
 }
 
-bool bus_version_fits(const char *peer, uint64_t version, uint64_t abi)
+uint64_t bus_link_beat_ms(const struct bus_link *link)
+{
+	uint64_t beat = (uint64_t)link->svc->conf.link_heartbeat_ms;
+	uint64_t most = (uint64_t)link->svc->conf.link_timeout_ms / BEATS_PER_TIMEOUT;
+
+	return beat < most ? beat : most;
+}
+
+void bus_link_arm(struct bus_link *link, uint64_t in_ms)
+{
+	link->due_ms = clock_ms() + in_ms;
+	svc_arm(link->svc, &link->timer, link->due_ms);
+}
+
+bool bus_link_overslept(const struct bus_link *link)
+{
+	return clock_ms() > link->due_ms + (uint64_t)link->svc->conf.link_timeout_ms / 2;
+}
+
+bool bus_version_fits(const char *peer, uint64_t version, uint64_t abi, uint64_t *logged_ms)
 {
 	if (version != WIRE_VERSION) {
+		if (*logged_ms && clock_ms() - *logged_ms < VERSION_LOG_MS)
+			return false;
+		*logged_ms = clock_ms();
 		log_error("bus", "peer speaks another protocol version: its link stays down",
 			  KV_Z("peer", peer), KV_U("theirs", version), KV_U("ours", WIRE_VERSION));
 		return false;
@@ -351,7 +386,7 @@ static void say_hello(struct bus_link *link)
 
 	while (m.known.count < KNOWN_MAX && str_cut(rest, '\0', &names[m.known.count], &rest))
 		m.known.count++;
-	bus_link_say(link, WIRE_HELLO, &m);
+	link->hello_said = bus_link_say(link, WIRE_HELLO, &m) == 0;
 }
 
 void bus_link_greet(struct bus_link *link)
@@ -361,16 +396,26 @@ void bus_link_greet(struct bus_link *link)
 	link->state = BUS_LINK_GREETING;
 	link->nonce = rnd_u64();
 	say_hello(link);
-	svc_arm(link->svc, &link->timer, clock_ms() + GREET_AGAIN_MS);
+	bus_link_arm(link, GREET_AGAIN_MS);
+}
+
+/* Last of all in its caller: the service may close the link. */
+static void tell_down(struct bus_link *link)
+{
+	if (!link->told_up)
+		return;
+	link->told_up = false;
+	if (link->handlers->down)
+		link->handlers->down(link->ctx, link);
 }
 
 static void on_welcome(struct bus_link *link, const struct wire_welcome *m)
 {
 	bool resumed = m->resumed && link->synced && m->epoch == link->peer_epoch;
 
-	if (link->state != BUS_LINK_GREETING || m->nonce != link->nonce)
-		return;
-	if (!bus_version_fits(bus_link_peer(link), m->version, m->abi))
+	if (m->nonce != link->nonce ||
+	    !bus_version_fits(bus_link_peer(link), m->version, m->abi, &link->version_ms) ||
+	    str_copy(m->name, link->peer, sizeof(link->peer)))
 		return;
 	if (resumed && !bus_link_rewind(link, m->received)) {
 		link->synced = false; /* what it asks for is not ours to give: begin anew */
@@ -382,15 +427,14 @@ static void on_welcome(struct bus_link *link, const struct wire_welcome *m)
 		link->series = link->nonce;
 		metrics_inc(METRIC_LINK_RESYNC);
 	}
-	if (str_copy(m->name, link->peer, sizeof(link->peer)))
-		return;
 	link->peer_epoch = m->epoch;
 	link->synced = true;
 	link->state = BUS_LINK_UP;
 	metrics_inc(METRIC_LINKS_UP);
 	log_info("bus", "link is up", KV_Z("peer", link->peer), KV_B("resumed", resumed));
-	link->handlers->up(link->ctx, link, resumed);
-	svc_arm(link->svc, &link->timer, clock_ms() + (uint64_t)link->svc->conf.link_heartbeat_ms);
+	bus_link_arm(link, bus_link_beat_ms(link));
+	link->told_up = true;
+	link->handlers->up(link->ctx, link, resumed); /* last: it may close the link */
 }
 
 static void on_frames(void *ctx, const struct str *frames, size_t frame_count)
@@ -402,36 +446,35 @@ static void on_frames(void *ctx, const struct str *frames, size_t frame_count)
 	link->heard_ms = clock_ms();
 	if (link->state == BUS_LINK_UP)
 		bus_link_receive(link, frames, frame_count);
-	else if (frame_count == 2 && wire_unpack(frames[1], &id, &any) == 0 && id == WIRE_WELCOME)
+	else if (frame_count != 2 || wire_unpack(frames[1], &id, &any))
+		return;
+	else if (id == WIRE_WELCOME)
 		on_welcome(link, &any.welcome);
+	else if (id == WIRE_RESYNC && !link->hello_said) /* there was no connection: now there is */
+		say_hello(link);
 }
 
 static void on_timer(struct wheel_timer *timer)
 {
 	struct bus_link *link = CONTAINER_OF(timer, struct bus_link, timer);
-	const struct conf *conf = &link->svc->conf;
-	uint64_t now = clock_ms(), late = now - link->checked_ms;
 	struct wire_ping ping = { .sent = link->sent };
+	bool silent;
 
-	link->checked_ms = now;
-	if (link->state == BUS_LINK_GREETING) {
-		say_hello(link);
-		svc_arm(link->svc, timer, now + GREET_AGAIN_MS);
-		return;
-	}
-	/* If we were the ones who slept (stopped, overloaded), what the peer said may lie unread: listen first. */
-	if (late > (uint64_t)conf->link_timeout_ms / 2)
-		link->heard_ms = now;
-	if (now - link->heard_ms > (uint64_t)conf->link_timeout_ms) {
+	if (bus_link_overslept(link))
+		link->heard_ms = clock_ms();
+	silent = clock_ms() - link->heard_ms > (uint64_t)link->svc->conf.link_timeout_ms;
+	if (link->state == BUS_LINK_UP && silent) {
 		bus_link_down(link);
-		if (link->handlers->down)
-			link->handlers->down(link->ctx, link);
-		link->nonce = rnd_u64();
-		svc_arm(link->svc, timer, now + GREET_AGAIN_MS);
-		return;
+		bus_link_greet(link);
+	} else if (link->state == BUS_LINK_UP) {
+		bus_link_say(link, WIRE_PING, &ping);
+		bus_link_arm(link, bus_link_beat_ms(link));
+	} else {
+		say_hello(link);
+		bus_link_arm(link, GREET_AGAIN_MS);
 	}
-	bus_link_say(link, WIRE_PING, &ping);
-	svc_arm(link->svc, timer, now + (uint64_t)conf->link_heartbeat_ms);
+	if (silent)
+		tell_down(link);
 }
 
 int bus_link_open(struct svc *svc, const char *endpoint, const struct bus_handlers *handlers,
@@ -442,7 +485,7 @@ int bus_link_open(struct svc *svc, const char *endpoint, const struct bus_handle
 	int err;
 
 	/* Of this process life: a process that was started anew is another peer, the old one's leftovers cannot be taken for it. */
-	snprintf(identity, sizeof(identity), "%s/%016llx", svc->instance,
+	snprintf(identity, sizeof(identity), "%.64s/%016llx", svc->instance,
 		 (unsigned long long)bus_epoch());
 	snprintf(l->endpoint, sizeof(l->endpoint), "%s", endpoint);
 	err = adapt_zmq_open(svc, ADAPT_ZMQ_DEALER, identity, endpoint, on_frames, l, &l->sock);
@@ -454,7 +497,7 @@ int bus_link_open(struct svc *svc, const char *endpoint, const struct bus_handle
 	wheel_timer_init(&l->timer, on_timer);
 	l->state = BUS_LINK_GREETING;
 	l->nonce = rnd_u64();
-	svc_arm(svc, &l->timer, clock_ms() + 1);
+	bus_link_arm(l, 1);
 	*link = l;
 	return 0;
 }

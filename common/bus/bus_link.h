@@ -36,10 +36,11 @@ struct bus_message {
 	uint32_t payload_count;
 };
 
+/* Inside `up`, `down` and `message` the connecting side may close its link; inside `acked` it may not. */
 struct bus_handlers {
 	/* The link is usable. resumed false: the peer knows nothing of us; numbers start at 1, what was unacknowledged is forgotten. */
 	void (*up)(void *ctx, struct bus_link *link, bool resumed);
-	/* Not usable for now (connecting side), or forgotten (binding side: link is freed after this returns). */
+	/* Silent for link_timeout_ms (connecting side; it may be told so while it says HELLO), or forgotten (binding side: link is freed after this returns). */
 	void (*down)(void *ctx, struct bus_link *link);
 	void (*message)(void *ctx, struct bus_link *link, const struct bus_message *m);
 	/* Counted messages up to this number have been acknowledged by the peer; may be NULL. */
@@ -67,7 +68,7 @@ struct bus_link *bus_server_next(struct bus_server *server, struct bus_link *aft
 /*
  * Queue a message. body and payload frames are referenced (not TAKEN). counted false: sent now or dropped (E_AGAIN, E_CLOSED).
  * number (may be NULL) receives the counted message's number.
- * errors: E_FULL, E_CLOSED, E_AGAIN (uncounted only), E_NOMEM.
+ * errors: E_FULL, E_CLOSED, E_AGAIN (uncounted only: it does not overtake what waits), E_NOMEM, E_TOOBIG (over WIRE_MAX_PAYLOADS frames).
  */
 int bus_link_send(struct bus_link *link, struct blob *body, struct blob *const *payload,
 		  uint32_t payload_count, bool counted, uint64_t *number) MUST_CHECK;

@@ -30,14 +30,16 @@ struct bus_link {
 	uint64_t nonce;        /* of the last HELLO */
 	uint64_t series;       /* nonce of the HELLO that the numbers below began with */
 	bool synced;           /* the numbers are valid: the link may be resumed */
+	bool told_up;          /* connecting side: `up` was called, and no `down` since */
+	bool hello_said;       /* connecting side: ZeroMQ took the last HELLO */
 	bool answered_resumed; /* binding side: what the last WELCOME said */
 	struct bus_ring ring;  /* sent or to be sent, not acknowledged */
 	uint64_t sent;         /* newest number handed to ZeroMQ */
 	uint64_t received;     /* newest number received */
 	bool ack_soon;         /* the peer waits for our acknowledgement */
 	uint64_t told;         /* newest number acknowledged to the peer */
-	uint64_t heard_ms, said_ms, checked_ms, resync_ms;
-	uint64_t counted_unacked, counted_bytes; /* this link's part of the metrics */
+	uint64_t heard_ms, due_ms, resync_ms, version_ms; /* due: when the timer should fire */
+	uint64_t counted_unacked, counted_bytes;          /* this link's part of the metrics */
 	struct blob *known; /* connecting side: names, each ended by a NUL; NULL: none */
 	struct wheel_timer timer;
 	struct svc_turn turn;
@@ -54,13 +56,18 @@ void bus_link_receive(struct bus_link *link, const struct str *frames, size_t fr
 bool bus_link_rewind(struct bus_link *link, uint64_t received);
 int bus_link_transmit(struct bus_link *link, uint64_t number, struct str body,
 		      struct blob *const *payload, uint32_t payload_count);
-void bus_link_say(struct bus_link *link, enum wire_id id,
-		  const void *message); /* uncounted, as it is, whatever the state */
+int bus_link_say(struct bus_link *link, enum wire_id id,
+		 const void *message); /* uncounted, as it is, whatever the state */
 void bus_link_down(struct bus_link *link);
+/* Timers: time between two PINGs; much later than due it was we who slept, and what the peer said lies unread. */
+uint64_t bus_link_beat_ms(const struct bus_link *link);
+void bus_link_arm(struct bus_link *link, uint64_t in_ms);
+bool bus_link_overslept(const struct bus_link *link);
 /* Connecting side: begin with a new HELLO. */
 void bus_link_greet(struct bus_link *link);
 /* Binding side: free and forget. */
 void bus_server_forget(struct bus_link *link);
-bool bus_version_fits(const char *peer, uint64_t version, uint64_t abi);
+/* *logged_ms: when another version was last logged; it is once a minute. */
+bool bus_version_fits(const char *peer, uint64_t version, uint64_t abi, uint64_t *logged_ms);
 
 #endif

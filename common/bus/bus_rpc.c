@@ -11,7 +11,7 @@
 #include "common/metrics/metrics.h"
 
 #define PING_FAST_MS 50u /* while it is not known who answers, or answers are awaited */
-#define TRIES 3u         /* the first one, one elsewhere, one at a process that was started anew */
+#define TRIES_MAX 3u     /* the first one, one elsewhere, one at a process that was started anew */
 
 /* A process that answers. */
 struct replica {
@@ -22,17 +22,19 @@ struct replica {
 	size_t call_count;
 	uint64_t epoch; /* of its process; 0: not heard of yet */
 	uint64_t heard_ms, checked_ms, pinged_ms;
-	bool up;
+	bool up;      /* it may be asked */
+	bool told_up; /* to the log */
 	struct wheel_timer timer;
 	char endpoint[256];
 };
 
 struct call {
-	struct list node; /* on replica->calls, or on rpc->homeless */
+	struct list
+		node; /* on replica->calls or rpc->homeless; alone when it only waits for its deadline */
 	struct bus_rpc *rpc;
-	struct replica *replica; /* NULL: nobody is up */
+	struct replica *replica; /* NULL: nobody was asked, or whoever was is gone */
 	uint64_t id;             /* key in rpc->calls */
-	uint64_t due_ms, again_ms;
+	uint64_t due_ms;
 	struct blob *body;
 	uint32_t tries;
 	bool idempotent;
@@ -49,7 +51,7 @@ struct bus_rpc {
 	struct list homeless;
 	struct map calls;
 	uint64_t last_id;
-	bool told_down; /* logged once */
+	bool closing;
 };
 
 static struct str call_key(const void *object)
@@ -87,8 +89,8 @@ static void finish(struct call *call, int err, enum wire_id id, const union wire
 	fn(ctx, err, id, any);
 }
 
-/* The one with the fewest questions; another one than `not`, where there is one. */
-static struct replica *choose(struct bus_rpc *rpc, const struct replica * not )
+/* The one with the fewest questions; another one than `was`, where there is one. */
+static struct replica *choose(struct bus_rpc *rpc, const struct replica *was)
 {
 	struct replica *best = NULL;
 
@@ -97,7 +99,7 @@ static struct replica *choose(struct bus_rpc *rpc, const struct replica * not )
 
 		if (!r->up)
 			continue;
-		if (!best || best == not || (r != not &&r->call_count < best->call_count))
+		if (!best || best == was || (r != was && r->call_count < best->call_count))
 			best = r;
 	}
 	return best;
@@ -111,40 +113,44 @@ static bool send_call(struct call *call, struct replica *r)
 
 	if (adapt_zmq_send(r->sock, frames, 2))
 		return false;
+	if (call->tries++ > 0)
+		metrics_inc(METRIC_CALLS_RETRIED);
 	call->replica = r;
-	call->tries++;
 	r->call_count++;
 	list_append(&r->calls, &call->node);
 	return true;
 }
 
-/* May it be asked, or asked again? */
-static bool may_try(const struct call *call)
+static void place(struct call *call, const struct replica *was)
 {
-	return call->tries == 0 || (call->idempotent && call->tries < TRIES);
+	struct replica *r;
+
+	while ((r = choose(call->rpc, was)) != NULL) {
+		if (send_call(call, r))
+			return;
+		r->up = false; /* its timer sees to the rest */
+		metrics_dec(METRIC_LINKS_UP);
+	}
+	list_append(&call->rpc->homeless, &call->node);
 }
 
-static void place(struct call *call, struct replica * not )
+static bool may_ask_again(const struct call *call)
 {
-	struct replica *r = choose(call->rpc, not );
-
-	if (call->tries > 0)
-		metrics_inc(METRIC_CALLS_RETRIED);
-	if (!r || !send_call(call, r))
-		list_append(&call->rpc->homeless, &call->node);
+	return call->tries == 0 || (call->idempotent && call->tries < TRIES_MAX);
 }
 
+/* At half of the time, and at the end of it. */
 static void on_call_timer(struct wheel_timer *timer)
 {
 	struct call *call = CONTAINER_OF(timer, struct call, timer);
 	struct replica *was = call->replica;
-	uint64_t now = clock_ms();
 
-	if (now >= call->due_ms) {
+	if (clock_ms() >= call->due_ms) {
 		finish(call, was ? E_TIMEOUT : E_UNAVAILABLE, 0, NULL);
 		return;
 	}
-	if (was && may_try(call)) {
+	/* The same one again would only have more to do. */
+	if (was && may_ask_again(call) && choose(call->rpc, was) != was) {
 		detach(call);
 		place(call, was);
 	}
@@ -157,6 +163,8 @@ int bus_rpc_call(struct bus_rpc *rpc, enum wire_id id, const void *message, uint
 	uint64_t now = clock_ms();
 	struct call *call;
 
+	if (rpc->closing)
+		return E_CLOSED;
 	if (map_count(&rpc->calls) >= (size_t)rpc->svc->conf.max_calls)
 		return E_FULL;
 	call = mem_try(sizeof(*call));
@@ -205,7 +213,7 @@ static void place_homeless(struct bus_rpc *rpc)
 		place(CONTAINER_OF(node, struct call, node), NULL);
 }
 
-/* What it was asked is lost: ask again elsewhere, or let it time out on no list. */
+/* What it was asked is lost: ask again, elsewhere if possible, or let it time out. */
 static void lose_calls(struct replica *r)
 {
 	struct list mine, *node;
@@ -217,7 +225,7 @@ static void lose_calls(struct replica *r)
 		struct call *call = CONTAINER_OF(node, struct call, node);
 
 		detach(call);
-		if (may_try(call))
+		if (may_ask_again(call))
 			place(call, r);
 	}
 }
@@ -241,12 +249,42 @@ static void on_answer(struct bus_rpc *rpc, uint64_t id, struct str body)
 static void heard(struct replica *r)
 {
 	r->heard_ms = clock_ms();
-	if (r->up)
-		return;
-	r->up = true;
-	metrics_inc(METRIC_LINKS_UP);
-	log_info("bus", "an answering process is there", KV_Z("endpoint", r->endpoint));
+	if (!r->up) {
+		r->up = true;
+		metrics_inc(METRIC_LINKS_UP);
+	}
+	if (!r->told_up)
+		log_info("bus", "an answering process is there", KV_Z("endpoint", r->endpoint));
+	r->told_up = true;
 	place_homeless(r->rpc);
+}
+
+static void gone(struct replica *r)
+{
+	if (r->up)
+		metrics_dec(METRIC_LINKS_UP);
+	r->up = false;
+	if (r->told_up)
+		log_warn("bus", "an answering process is gone", KV_Z("endpoint", r->endpoint));
+	r->told_up = false;
+	lose_calls(r);
+}
+
+/* PONG, or RESYNC: the connection is new. */
+static void on_sign_of_life(struct replica *r, uint64_t epoch, struct str body)
+{
+	union wire_any any;
+	enum wire_id id;
+
+	if (wire_unpack(body, &id, &any)) {
+		metrics_inc(METRIC_WIRE_BAD);
+		return;
+	}
+	/* What was asked of its predecessor, or over the last connection, may be lost. */
+	if ((r->epoch && r->epoch != epoch) || id == WIRE_RESYNC)
+		lose_calls(r);
+	r->epoch = epoch;
+	heard(r);
 }
 
 static void on_frames(void *ctx, const struct str *frames, size_t frame_count)
@@ -256,53 +294,47 @@ static void on_frames(void *ctx, const struct str *frames, size_t frame_count)
 
 	if (frame_count != 2 || bus_envelope_read(frames[0], &id, &second)) {
 		metrics_inc(METRIC_WIRE_BAD);
-		return;
-	}
-	if (id != 0) {
+	} else if (id != 0) {
 		heard(r);
 		on_answer(r->rpc, id, frames[1]);
-		return;
+	} else {
+		on_sign_of_life(r, second, frames[1]);
 	}
-	if (r->epoch &&
-	    r->epoch != second) /* PONG of a new process: the old one's questions are lost */
-		lose_calls(r);
-	r->epoch = second;
-	heard(r);
 }
 
-static void ping(struct replica *r)
+/* False: it does not get there, as there is no connection (or it has not read 100,000 messages). */
+static bool ping(struct replica *r)
 {
 	struct wire_ping m = { 0 };
 	struct blob *body = wire_pack(WIRE_PING, &m);
 	char envelope[BUS_ENVELOPE_BYTES];
 	struct str frames[2] = { bus_envelope(envelope, 0, bus_epoch()),
 				 body ? blob_str(body) : STR_NONE };
+	bool sent = body && adapt_zmq_send(r->sock, frames, 2) == 0;
 
 	r->pinged_ms = clock_ms();
-	if (!body || adapt_zmq_send(r->sock, frames, 2))
-		log_debug("bus", "nobody listens there now", KV_Z("endpoint", r->endpoint));
 	blob_unref(&body);
+	return sent;
+}
+
+static bool wants_ping(const struct replica *r)
+{
+	return !r->up || r->call_count > 0 ||
+	       clock_ms() - r->pinged_ms >= (uint64_t)r->rpc->svc->conf.link_heartbeat_ms;
 }
 
 static void on_replica_timer(struct wheel_timer *timer)
 {
 	struct replica *r = CONTAINER_OF(timer, struct replica, timer);
-	const struct conf *conf = &r->rpc->svc->conf;
-	uint64_t now = clock_ms();
+	uint64_t now = clock_ms(), timeout = (uint64_t)r->rpc->svc->conf.link_timeout_ms;
 
-	if (now - r->checked_ms > (uint64_t)conf->link_timeout_ms / 2) /* it was we who slept */
+	if (now - r->checked_ms > timeout / 2) /* it was we who slept */
 		r->heard_ms = now;
 	r->checked_ms = now;
-	if (r->up && now - r->heard_ms > (uint64_t)conf->link_timeout_ms) {
-		r->up = false;
-		metrics_dec(METRIC_LINKS_UP);
-		log_warn("bus", "an answering process is silent", KV_Z("endpoint", r->endpoint));
-		lose_calls(r);
-	}
+	if ((wants_ping(r) && !ping(r)) || now - r->heard_ms > timeout)
+		gone(r);
 	if (r->up && !list_empty(&r->rpc->homeless))
 		place_homeless(r->rpc);
-	if (!r->up || r->call_count > 0 || now - r->pinged_ms >= (uint64_t)conf->link_heartbeat_ms)
-		ping(r);
 	svc_arm(r->rpc->svc, timer, now + PING_FAST_MS);
 }
 
@@ -329,10 +361,7 @@ static void on_added(void *ctx, const char *endpoint)
 static void drop_replica(struct replica *r)
 {
 	list_remove(&r->node);
-	if (r->up)
-		metrics_dec(METRIC_LINKS_UP);
-	r->up = false;
-	lose_calls(r);
+	gone(r);
 	svc_cancel(r->rpc->svc, &r->timer);
 	adapt_zmq_close(&r->sock);
 	mem_free(r);
@@ -378,6 +407,7 @@ void bus_rpc_close(struct bus_rpc **rpc)
 	*rpc = NULL;
 	if (!r)
 		return;
+	r->closing = true;
 	bus_peers_close(&r->peers);
 	while (at = 0, (call = map_next(&r->calls, &at)) != NULL)
 		finish(call, E_CLOSED, 0, NULL);

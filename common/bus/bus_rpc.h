@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Questions and answers between processes (edge → auth): DEALER per replica on the asking side, ROUTER on the answering side. Each question has
- * an id and a deadline. It goes to the replica with the fewest questions under way among those that are up; when that
- * replica goes down or half of the deadline passes, an idempotent question is asked once more elsewhere (or at the same replica after it came
- * back). The callback runs exactly once, never before bus_rpc_call returned.
+ * an id and a deadline. It goes to the replica with the fewest questions under way among those that are up; when that replica goes down, or half of
+ * the deadline passes and there is another one, an idempotent question is asked once more elsewhere (or at the same replica after it came back).
+ * One that is not idempotent is asked once. The callback runs exactly once, never before bus_rpc_call returned.
  *
- * On the wire: frame 0 envelope, msgpack [request id, milliseconds left]; frame 1 body. PING/PONG show who is up.
+ * On the wire: frame 0 envelope, msgpack [request id, milliseconds left]; frame 1 body. PING/PONG show who is up, RESYNC
+ * that a connection is new.
  * Endpoints: a list; tcp:// names are resolved again every 5 s (all addresses: a headless service), replicas come and go.
  * Thread: loop thread.
  */
@@ -22,7 +23,8 @@ typedef void (*bus_rpc_fn)(void *ctx, int err, enum wire_id id, const union wire
 int bus_rpc_open(struct svc *svc, const char *endpoints, const char *role,
 		 struct bus_rpc **rpc) MUST_CHECK;
 void bus_rpc_close(struct bus_rpc **rpc); /* pending callbacks run with E_CLOSED */
-/* errors: E_FULL (max_calls under way), E_NOMEM, E_RANGE (a field out of its bounds); then fn never runs. */
+/* deadline_ms: monotonic (clock_ms). errors: E_FULL (max_calls under way), E_NOMEM, E_RANGE (a field out of its bounds), E_CLOSED; then fn never
+ * runs. */
 int bus_rpc_call(struct bus_rpc *rpc, enum wire_id id, const void *message, uint64_t deadline_ms,
 		 bool idempotent, bus_rpc_fn fn, void *ctx, uint64_t *call) MUST_CHECK;
 void bus_rpc_cancel(struct bus_rpc *rpc, uint64_t id); /* its callback never runs */

@@ -54,7 +54,7 @@ struct asker {
 	struct world world;
 	struct end end;
 	struct svc *svc;
-	struct bus_rpc *rpc;
+	struct bus_rpc *rpc, *closing;
 	char endpoints[200];
 };
 
@@ -401,10 +401,95 @@ static void test_answerer_passes_over_nonsense(void **state)
 	script_say(&s, 5, UINT64_MAX, WIRE_ALLOW, &m); /* on_question: not believed */
 	assert_int_equal(script_wait(&s, WIRE_ALLOWED)->first, 5);
 	assert_int_equal(r.asked, 1);
-	assert_int_equal(s.count, 2);
+	assert_int_equal(s.count, 3); /* and the RESYNC to its connection */
 	script_close(&s);
 	replica_close(&r);
 	world_close(&w);
+}
+
+/* The only one there is has enough to do. */
+static void test_slow_replica_is_not_asked_twice(void **state)
+{
+	struct replica r;
+	struct outcome o;
+	struct asker a;
+
+	(void)state;
+	asker_open(&a);
+	replica_open(&r, &a.world, "auth-a", a.world.endpoint);
+	r.keeps = true;
+	RUN_UNTIL(&a.world, bus_rpc_up(a.rpc) == 1);
+	assert_int_equal(ask(&a, 200, true, &o), 0);
+	RUN_UNTIL(&a.world, o.calls);
+	assert_int_equal(o.err, E_TIMEOUT);
+	assert_int_equal(r.asked, 1);
+	replica_close(&r);
+	asker_close(&a);
+}
+
+/* A connection that ended is noticed before any timeout; so is the next one. */
+static void test_replica_that_goes_and_comes_is_noticed_at_once(void **state)
+{
+	struct replica r, s;
+	struct outcome o;
+	struct asker a;
+
+	(void)state;
+	asker_open(&a);
+	a.svc->conf.link_timeout_ms = 60000;
+	a.svc->conf.link_heartbeat_ms = 60000;
+	replica_open(&r, &a.world, "auth-a", a.world.endpoint);
+	r.keeps = true;
+	RUN_UNTIL(&a.world, bus_rpc_up(a.rpc) == 1);
+	replica_open(&s, &a.world, "auth-b", a.world.second);
+	RUN_UNTIL(&a.world, bus_rpc_up(a.rpc) == 2);
+	s.keeps = true;
+	assert_int_equal(ask(&a, 60000, true, &o), 0);
+	RUN_UNTIL(&a.world, r.asked + s.asked == 1);
+	if (r.asked) {
+		replica_close(&r);
+		RUN_UNTIL(&a.world, s.asked == 1);
+		replica_open(&r, &a.world, "auth-a", a.world.endpoint);
+	} else {
+		replica_close(&s);
+		RUN_UNTIL(&a.world, r.asked == 1);
+		replica_open(&s, &a.world, "auth-b", a.world.second);
+	}
+	RUN_UNTIL(&a.world, bus_rpc_up(a.rpc) == 2);
+	assert_int_equal(o.calls, 0);
+	replica_close(&r);
+	replica_close(&s);
+	asker_close(&a);
+	assert_int_equal(o.err, E_CLOSED);
+}
+
+static void ask_in_callback(void *ctx, int err, enum wire_id id, const union wire_any *any)
+{
+	struct asker *a = ctx;
+	struct outcome o;
+
+	(void)id;
+	(void)any;
+	assert_int_equal(err, E_CLOSED);
+	a->rpc = a->closing;
+	assert_int_equal(ask(a, 1000, true, &o), E_CLOSED);
+	a->rpc = NULL;
+}
+
+static void test_nothing_can_be_asked_while_closing(void **state)
+{
+	struct wire_allow m = { .check = STR("may") };
+	struct asker a;
+	uint64_t id;
+
+	(void)state;
+	asker_open(&a);
+	a.closing = a.rpc;
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(bus_rpc_call(a.rpc, WIRE_ALLOW, &m, clock_ms() + 1000, true,
+					      ask_in_callback, &a, &id),
+				 0);
+	asker_close(&a);
 }
 
 static void test_endpoints_that_are_none_are_refused(void **state)
@@ -442,6 +527,9 @@ int main(void)
 		cmocka_unit_test(test_bounds_are_kept),
 		cmocka_unit_test(test_answer_that_does_not_decode_is_unavailable),
 		cmocka_unit_test(test_answerer_passes_over_nonsense),
+		cmocka_unit_test(test_slow_replica_is_not_asked_twice),
+		cmocka_unit_test(test_replica_that_goes_and_comes_is_noticed_at_once),
+		cmocka_unit_test(test_nothing_can_be_asked_while_closing),
 		cmocka_unit_test(test_endpoints_that_are_none_are_refused),
 	};
 

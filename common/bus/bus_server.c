@@ -18,6 +18,7 @@ struct bus_server {
 	void *ctx;
 	struct list links;
 	size_t count;
+	uint64_t version_ms; /* another version was last logged */
 	char held[HELD_ROLES_MAX][17];
 };
 
@@ -79,26 +80,22 @@ void bus_server_forget(struct bus_link *link)
 static void on_timer(struct wheel_timer *timer)
 {
 	struct bus_link *link = CONTAINER_OF(timer, struct bus_link, timer);
-	const struct conf *conf = &link->svc->conf;
-	uint64_t now = clock_ms(), late = now - link->checked_ms;
+	uint64_t most_ms = (uint64_t)link->svc->conf.link_timeout_ms * FORGET_FACTOR;
 	struct wire_ping ping = { .sent = link->sent };
 	struct wire_resync resync = { 0 };
 
-	link->checked_ms = now;
-	if (late > (uint64_t)conf->link_timeout_ms / 2) /* it was we who slept */
-		link->heard_ms = now;
-	if (now - link->heard_ms > (uint64_t)conf->link_timeout_ms * FORGET_FACTOR) {
+	if (bus_link_overslept(link))
+		link->heard_ms = clock_ms();
+	if (clock_ms() - link->heard_ms > most_ms) {
 		log_warn("bus", "a silent peer is forgotten", KV_Z("peer", link->peer));
 		bus_server_forget(link);
-		return;
-	}
-	if (link->state != BUS_LINK_UP) {
+	} else if (link->state != BUS_LINK_UP) {
 		bus_link_say(link, WIRE_RESYNC, &resync);
-		svc_arm(link->svc, timer, now + RESYNC_AGAIN_MS);
-		return;
+		bus_link_arm(link, RESYNC_AGAIN_MS);
+	} else {
+		bus_link_say(link, WIRE_PING, &ping);
+		bus_link_arm(link, bus_link_beat_ms(link));
 	}
-	bus_link_say(link, WIRE_PING, &ping);
-	svc_arm(link->svc, timer, now + (uint64_t)conf->link_heartbeat_ms);
 }
 
 static struct bus_link *create(struct bus_server *server, struct str identity,
@@ -141,48 +138,76 @@ static void welcome(struct bus_link *link, const struct wire_hello *m, bool resu
 	bus_link_say(link, WIRE_WELCOME, &answer);
 }
 
-static void on_hello(struct bus_server *server, struct str identity, const struct wire_hello *m)
+/* Of whoever has this identity or this name, only the very process that says HELLO stays. */
+static struct bus_link *link_of(struct bus_server *server, struct str identity,
+				const struct wire_hello *m)
 {
 	struct bus_link *link = find_identity(server, identity), *old;
-	bool resumed;
 
-	if (!bus_version_fits("a connecting process", m->version, m->abi))
+	if (link && (link->peer_epoch != m->epoch || !str_is(m->name, link->peer))) {
+		bus_server_forget(link);
+		link = NULL;
+	}
+	old = find_name(server, m->name);
+	if (old && old != link)
+		bus_server_forget(old);
+	return link ? link : create(server, identity, m);
+}
+
+static bool resume(struct bus_link *link, const struct wire_hello *m)
+{
+	if (!link->synced || m->peer_epoch != bus_epoch() || m->series != link->series ||
+	    !bus_link_rewind(link, m->received))
+		return false;
+	return link->synced; /* the service may have reset it when it saw what is acknowledged */
+}
+
+/* Said again before the answer was there. Perhaps it never was, and what was sent behind it neither: PING shows that. */
+static void welcome_again(struct bus_link *link, const struct wire_hello *m)
+{
+	struct wire_ping ping = { .sent = link->sent };
+
+	welcome(link, m, link->answered_resumed);
+	bus_link_say(link, WIRE_PING, &ping);
+}
+
+static void on_hello(struct bus_server *server, struct str identity, const struct wire_hello *m)
+{
+	struct bus_link *link;
+
+	if (!bus_version_fits("a connecting process", m->version, m->abi, &server->version_ms))
 		return;
 	if (is_held(server, m->role)) {
 		if (server->handlers->held)
 			server->handlers->held(server->ctx, &m->known);
 		return;
 	}
-	old = find_name(server, m->name);
-	if (old && old != link)
-		bus_server_forget(old); /* that process is gone: this one has its name */
-	if (!link)
-		link = create(server, identity, m);
+	link = link_of(server, identity, m);
 	if (!link)
 		return;
 	link->heard_ms = clock_ms();
-	if (link->state == BUS_LINK_UP &&
-	    link->nonce == m->nonce) { /* said twice before the answer came */
-		welcome(link, m, link->answered_resumed);
+	if (link->state == BUS_LINK_UP && link->nonce == m->nonce) {
+		welcome_again(link, m);
 		return;
 	}
-	resumed = link->synced && m->peer_epoch == bus_epoch() && m->series == link->series &&
-		  bus_link_rewind(link, m->received);
-	if (!resumed) {
+	if (link->state == BUS_LINK_UP)
+		metrics_dec(METRIC_LINKS_UP);
+	link->state = BUS_LINK_DOWN; /* nothing goes out before the WELCOME */
+	link->answered_resumed = resume(link, m);
+	if (!link->answered_resumed) {
 		bus_link_restart_numbers(link);
 		link->series = m->nonce;
 		metrics_inc(METRIC_LINK_RESYNC);
 	}
-	if (link->state != BUS_LINK_UP)
-		metrics_inc(METRIC_LINKS_UP);
 	link->nonce = m->nonce;
-	link->answered_resumed = resumed;
 	link->synced = true;
+	welcome(link, m, link->answered_resumed);
 	link->state = BUS_LINK_UP;
-	welcome(link, m, resumed);
-	log_info("bus", "link is up", KV_Z("peer", link->peer), KV_B("resumed", resumed));
-	svc_arm(link->svc, &link->timer, clock_ms() + (uint64_t)link->svc->conf.link_heartbeat_ms);
-	link->handlers->up(link->ctx, link, resumed);
+	metrics_inc(METRIC_LINKS_UP);
+	log_info("bus", "link is up", KV_Z("peer", link->peer),
+		 KV_B("resumed", link->answered_resumed));
+	bus_link_arm(link, bus_link_beat_ms(link));
+	link->handlers->up(link->ctx, link, link->answered_resumed);
 }
 
 static void ask_for_hello(struct bus_server *server, struct str identity)
@@ -205,6 +230,10 @@ static void on_frames(void *ctx, const struct str *frames, size_t frame_count)
 	union wire_any any;
 	enum wire_id id;
 
+	if (adapt_zmq_is_probe(frames, frame_count)) {
+		ask_for_hello(server, frames[0]); /* what its last connection lost is repeated */
+		return;
+	}
 	if (frame_count < 3) {
 		metrics_inc(METRIC_WIRE_BAD);
 		return;
@@ -273,5 +302,5 @@ void bus_link_reset(struct bus_link *link)
 	bus_link_down(link);
 	bus_link_restart_numbers(link);
 	bus_link_say(link, WIRE_RESYNC, &resync);
-	svc_arm(link->svc, &link->timer, clock_ms() + RESYNC_AGAIN_MS);
+	bus_link_arm(link, RESYNC_AGAIN_MS);
 }

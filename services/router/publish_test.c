@@ -504,7 +504,7 @@ static void test_new_router_waits_for_the_edges_that_publishers_know(void **stat
 	struct wire_synced synced = { 0 };
 
 	(void)state;
-	router_open(&f, 30);
+	router_open(&f, 1000);
 	node_open(&f.ingest, &f, "ingest", "ingest-0", 3);
 	node_hello(&f.ingest, 1, &known);
 	RUN_UNTIL(&f.world, f.router.awaited_edges);
