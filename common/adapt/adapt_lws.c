@@ -200,7 +200,7 @@ static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *ses
 	(void)session;
 	switch (reason) {
 	case LWS_CALLBACK_HTTP_CONFIRM_UPGRADE:
-		/* Nothing else ever gets here (see ws_adopt), and `in` may dangle (libs.md 1.6). */
+		/* Nothing else ever gets here (see ws_adopt), and `in` may dangle. */
 		return lws_hdr_total_length(wsi, WSI_TOKEN_UPGRADE) <= 0 ? -1 : 0;
 	case LWS_CALLBACK_HTTP:
 		return -1;
@@ -354,7 +354,7 @@ int ws_write(struct ws_conn *conn, struct str frames)
 		lws_callback_on_writable(conn->wsi);
 		return E_AGAIN;
 	}
-	/* LWS_WRITE_HTTP on a WebSocket passes the bytes on as they are and does not touch them (libs.md 1.4). */
+	/* LWS_WRITE_HTTP on a WebSocket passes the bytes on as they are and does not touch them. */
 	n = lws_write(conn->wsi, (unsigned char *)(uintptr_t)frames.p, frames.n, LWS_WRITE_HTTP);
 	if (n < 0) {
 		kill_conn(conn);

@@ -2,7 +2,7 @@
 /*
  * Open-addressing hash table from byte-string keys to objects that hold their own key.
  * Keyed hash (SipHash-1-3, random key per process), because keys are chosen by clients; incremental resize, so that no
- * single insert pays for a million (libs.md section 12). Slots hold {hash, object}: no copy of keys.
+ * single insert pays for a million. Slots hold {hash, object}: no copy of keys.
  *
  *     static struct str room_key(const void *room) { return ((const struct room *)room)->name; }
  *     struct map rooms; map_init(&rooms, room_key);
