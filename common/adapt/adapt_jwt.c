@@ -226,20 +226,6 @@ static bool take_date(struct json_value v, uint64_t *ms)
 	return true;
 }
 
-static bool is_audience(struct json_value v, struct str wanted)
-{
-	struct json_value element;
-	struct json_walk w;
-
-	if (v.type != JSON_ARRAY)
-		return json_text_is(v, wanted);
-	json_walk(v, &w);
-	while (json_next(&w, NULL, &element) == 0)
-		if (json_text_is(element, wanted))
-			return true;
-	return false;
-}
-
 static int judge_claims(struct adapt_jwt *j, struct adapt_jwt_claims *claims)
 {
 	struct json_value found[CLAIM_COUNT];
@@ -257,7 +243,7 @@ static int judge_claims(struct adapt_jwt *j, struct adapt_jwt_claims *claims)
 		return refuse(claims, E_DENIED, "iat is no date in seconds");
 	if (j->issuer && !json_text_is(found[CLAIM_ISS], str_of(j->issuer)))
 		return refuse(claims, E_DENIED, "iss is not OIDC_ISSUER");
-	if (j->audience && !is_audience(found[CLAIM_AUD], str_of(j->audience)))
+	if (j->audience && !json_holds_text(found[CLAIM_AUD], str_of(j->audience)))
 		return refuse(claims, E_DENIED, "OIDC_AUDIENCE is not in aud");
 	if (not_before_ms > now_ms + ADAPT_JWT_LEEWAY_MS)
 		return refuse(claims, E_DENIED, "nbf lies in the future");

@@ -61,6 +61,18 @@ void *mem_try_resize(void *p, size_t bytes)
 	return realloc(p, bytes ? bytes : 1);
 }
 
+int mem_grow(void **items, uint32_t *cap, size_t item_bytes)
+{
+	uint32_t wanted = *cap ? *cap * 2 : 2;
+	void *more = mem_try_resize(*items, wanted * item_bytes);
+
+	if (!more)
+		return E_NOMEM;
+	*items = more;
+	*cap = wanted;
+	return 0;
+}
+
 void mem_free(void *p)
 {
 	free(p);

@@ -10,12 +10,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/base/err.h"
+
 void *mem_need(size_t bytes);
 char *mem_need_dup(const char *z); /* NULL stays NULL */
 void *mem_try(size_t bytes);
 /* Like realloc; p stays valid when NULL is returned; not zeroed. */
 void *mem_try_resize(void *p, size_t bytes);
 void mem_free(void *p);
+/* Room for more items in an array: *cap doubles, from 2 on; *items may move. 0, or E_NOMEM with nothing changed. */
+int mem_grow(void **items, uint32_t *cap, size_t item_bytes);
 
 /* Tests: let allocation number n from now (1 = the next) fail once; 0 switches off. */
 void mem_fail_at(uint64_t n);

@@ -65,6 +65,8 @@ size_t json_count(struct json_value container);
 int json_text(struct json_value v, struct buf *scratch, struct str *text) MUST_CHECK;
 /* Equality of a string value with plain text, without scratch. */
 bool json_text_is(struct json_value v, struct str text);
+/* A string that is it, or an array with such a string in it. Other values hold nothing. */
+bool json_holds_text(struct json_value v, struct str wanted);
 int json_u64(struct json_value v,
 	     uint64_t *n) MUST_CHECK; /* E_TYPE, E_RANGE (also for fractions and exponents) */
 int json_i64(struct json_value v, int64_t *n) MUST_CHECK;

@@ -157,3 +157,17 @@ bool json_bool(struct json_value v, bool *b)
 	*b = v.type == JSON_TRUE;
 	return true;
 }
+
+bool json_holds_text(struct json_value v, struct str wanted)
+{
+	struct json_value element;
+	struct json_walk w;
+
+	if (v.type != JSON_ARRAY)
+		return json_text_is(v, wanted);
+	json_walk(v, &w);
+	while (json_next(&w, NULL, &element) == 0)
+		if (json_text_is(element, wanted))
+			return true;
+	return false;
+}

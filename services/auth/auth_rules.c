@@ -7,21 +7,6 @@ const struct auth_answer AUTH_UNAVAILABLE = { { "UNAVAILABLE", 11 },
 
 static const struct auth_answer allowed = { { NULL, 0 }, { NULL, 0 } };
 
-/* A string, or an array that holds it; other values hold nothing. */
-static bool holds(struct json_value v, struct str wanted)
-{
-	struct json_value element;
-	struct json_walk w;
-
-	if (v.type != JSON_ARRAY)
-		return json_text_is(v, wanted);
-	json_walk(v, &w);
-	while (json_next(&w, NULL, &element) == 0)
-		if (json_text_is(element, wanted))
-			return true;
-	return false;
-}
-
 /* 1: yes, 0: no, negative: E_NOMEM, E_TOOBIG. A text that cannot be rendered (something in it is absent) is nobody's. */
 static int when_holds(const struct check_rule *rule, const struct tmpl_env *env,
 		      struct buf *scratch)
@@ -39,7 +24,7 @@ static int when_holds(const struct check_rule *rule, const struct tmpl_env *env,
 		err = tmpl_render(&rule->when_any[i], env, scratch);
 		if (err == E_NOMEM || err == E_TOOBIG)
 			return err;
-		if (!err && holds(v, buf_str(scratch)))
+		if (!err && json_holds_text(v, buf_str(scratch)))
 			return 1;
 	}
 	return 0;

@@ -315,8 +315,7 @@ void op_begin_event(struct sock *sock, struct str text, const struct sio_packet 
 	op->stage = renewal ? OP_VERIFY : OP_CHECK;
 	if (!renewal && !op->event) {
 		op->packet.has_ack = false; /* an unknown event is always told by `error` */
-		buf_addz(&why, "this namespace has no such event");
-		op_fail(op, STR("UNKNOWN_EVENT"), buf_str(&why));
+		op_fail(op, STR("UNKNOWN_EVENT"), STR("this namespace has no such event"));
 		goto out;
 	}
 	if (json_at(packet->data, 1, &first))

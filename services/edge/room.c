@@ -104,25 +104,13 @@ static void release(struct room *room)
 	mem_free(room);
 }
 
-static int grow(void **items, uint32_t *cap, size_t size)
-{
-	uint32_t wanted = *cap ? *cap * 2 : 2;
-	void *more = mem_try_resize(*items, wanted * size);
-
-	if (!more)
-		return E_NOMEM;
-	*items = more;
-	*cap = wanted;
-	return 0;
-}
-
 static int add_member(struct sock *sock, struct room *room)
 {
 	if (room->count == room->cap &&
-	    grow((void **)&room->members, &room->cap, sizeof(*room->members)))
+	    mem_grow((void **)&room->members, &room->cap, sizeof(*room->members)))
 		return E_NOMEM;
 	if (sock->room_count == sock->room_cap &&
-	    grow((void **)&sock->rooms, &sock->room_cap, sizeof(*sock->rooms)))
+	    mem_grow((void **)&sock->rooms, &sock->room_cap, sizeof(*sock->rooms)))
 		return E_NOMEM;
 	room->members[room->count] = (struct member){ sock, sock->room_count };
 	sock->rooms[sock->room_count] = (struct membership){ room, room->count };

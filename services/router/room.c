@@ -62,18 +62,6 @@ static void release(struct room *room)
 		free_room(room);
 }
 
-static int grow(void **items, uint32_t *cap, size_t size)
-{
-	uint32_t wanted = *cap ? *cap * 2 : 2;
-	void *more = mem_try_resize(*items, wanted * size);
-
-	if (!more)
-		return E_NOMEM;
-	*items = more;
-	*cap = wanted;
-	return 0;
-}
-
 static int index_of(const struct room *room, const struct peer *peer)
 {
 	for (uint32_t i = 0; i < room->edge_count; i++)
@@ -87,9 +75,9 @@ int room_add_edge(struct room *room, struct peer *peer)
 	if (index_of(room, peer) >= 0)
 		return 0;
 	if ((room->edge_count == room->edge_cap &&
-	     grow((void **)&room->edges, &room->edge_cap, sizeof(*room->edges))) ||
+	     mem_grow((void **)&room->edges, &room->edge_cap, sizeof(*room->edges))) ||
 	    (peer->room_count == peer->room_cap &&
-	     grow((void **)&peer->rooms, &peer->room_cap, sizeof(*peer->rooms)))) {
+	     mem_grow((void **)&peer->rooms, &peer->room_cap, sizeof(*peer->rooms)))) {
 		release(room);
 		return E_NOMEM;
 	}
