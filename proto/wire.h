@@ -17,7 +17,7 @@
 
 #define WIRE_VERSION 1
 #define WIRE_MAX_BODY_BYTES (4u << 20)
-#define WIRE_MAX_ITEM_BYTES 1024
+#define WIRE_MAX_ITEM_BYTES 2048
 #define WIRE_MAX_PAYLOADS 256
 #define WIRE_MAX_DEPTH 32 /* of arrays and maps in a field that is not known here */
 

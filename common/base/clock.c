@@ -49,6 +49,11 @@ uint64_t clock_wall_ms(void)
 	return fake_wall_ms ? fake_wall_ms : read_ns(CLOCK_REALTIME) / NS_PER_MS;
 }
 
+uint64_t clock_wall_us(void)
+{
+	return fake_wall_ms ? fake_wall_ms * 1000 : read_ns(CLOCK_REALTIME) / 1000;
+}
+
 void clock_fake(uint64_t mono_ms, uint64_t wall_ms)
 {
 	fake_mono_ms = mono_ms;

@@ -15,6 +15,7 @@ void clock_tick(void);   /* refresh the cache */
 void clock_expire(void);
 uint64_t clock_exact_ns(void); /* monotonic, exact */
 uint64_t clock_wall_ms(void);  /* milliseconds since 1970 UTC */
+uint64_t clock_wall_us(void);  /* microseconds since 1970 UTC, exact */
 /* Tests: from now on these; 0,0 returns to the real clocks. */
 void clock_fake(uint64_t mono_ms, uint64_t wall_ms);
 

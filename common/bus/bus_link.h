@@ -47,6 +47,7 @@ struct bus_handlers {
 	void (*acked)(void *ctx, struct bus_link *link, uint64_t number);
 	/* Binding side: a HELLO of a role that is held, with the edges it knows of; may be NULL. */
 	void (*held)(void *ctx, const struct wire_list *known);
+	void (*gone)(void *ctx, struct bus_link *link);
 };
 
 /* ── connecting side ── one link per endpoint; reconnects for ever */
@@ -79,6 +80,10 @@ int bus_link_send_msg(struct bus_link *link, enum wire_id id, const void *messag
 void bus_link_reset(struct bus_link *link);
 
 bool bus_link_up(const struct bus_link *link);
+static inline bool bus_link_gone(const struct bus_link *link)
+{
+	return !link;
+}
 const char *bus_link_peer(
 	const struct bus_link
 		*link); /* the peer's instance, or the endpoint before the first WELCOME */

@@ -2,51 +2,10 @@
 #include "common/clients/router_clnt.h"
 
 #include "common/base/hash.h"
-#include "common/base/map.h"
 #include "common/base/mem.h"
-#include "common/bus/bus_peers.h"
+#include "common/clients/router_clnt_impl.h"
 #include "common/log/log.h"
 #include "common/metrics/metrics.h"
-
-/* A router, whether it is there or not. */
-struct shard {
-	struct list node;
-	struct router_clnt *clnt;
-	struct bus_link *link;
-	uint64_t hash;       /* of the endpoint, for rendezvous */
-	uint64_t epoch;      /* of the process last linked to; 0: none yet */
-	struct list flights; /* struct flight that the link has, oldest first */
-	struct list
-		waiting; /* struct flight that come after those: the link was not there, or full */
-	char endpoint[256];
-};
-
-/* An event that the router has not said it has. */
-struct flight {
-	struct list node; /* on shard->flights or shard->waiting */
-	struct shard *shard;
-	uint64_t ref; /* key in clnt->flights */
-	struct blob *body;
-	uint32_t payload_count;
-	uint64_t bytes;
-	router_published_fn fn;
-	void *ctx;
-	struct blob *payload[];
-};
-
-struct router_clnt {
-	struct router_clnt_spec spec;
-	struct bus_peers *peers;
-	struct list shards;
-	struct map flights;
-	uint64_t last_ref, last_uid, bytes;
-	bool closing;
-};
-
-static struct str flight_key(const void *object)
-{
-	return str_make((const char *)&((const struct flight *)object)->ref, sizeof(uint64_t));
-}
 
 static uint64_t weight(const struct shard *s, uint64_t key)
 {
@@ -58,7 +17,7 @@ static uint64_t weight(const struct shard *s, uint64_t key)
 }
 
 /* Rendezvous hashing: each room goes to the router that weighs most for it; losing one moves only its rooms. */
-static struct shard *shard_of(struct router_clnt *c, struct str room_key)
+struct shard *router_clnt_shard(struct router_clnt *c, struct str room_key)
 {
 	struct shard *best = NULL;
 	uint64_t key = hash_stable64(room_key);
@@ -74,39 +33,19 @@ static struct shard *shard_of(struct router_clnt *c, struct str room_key)
 
 struct bus_link *router_clnt_link(struct router_clnt *clnt, struct str room_key)
 {
-	struct shard *s = shard_of(clnt, room_key);
+	struct shard *s = router_clnt_shard(clnt, room_key);
 
 	return s ? s->link : NULL;
 }
 
-static void free_flight(struct flight *f)
-{
-	list_remove(&f->node);
-	f->shard->clnt->bytes -= f->bytes;
-	map_del(&f->shard->clnt->flights, flight_key(f));
-	blob_unref(&f->body);
-	for (uint32_t i = 0; i < f->payload_count; i++)
-		blob_unref(&f->payload[i]);
-	mem_free(f);
-}
-
-static void finish(struct flight *f, int err, struct str code, bool duplicate)
-{
-	router_published_fn fn = f->fn;
-	void *ctx = f->ctx;
-
-	free_flight(f);
-	if (fn)
-		fn(ctx, err, code, duplicate);
-}
-
 /* Those that wait, in their order, until one does not go: the next `up` or acknowledgement goes on. */
-static void send_waiting(struct shard *s)
+void router_clnt_send_waiting(struct shard *s)
 {
 	LIST_EACH(&s->waiting, node, next) {
 		struct flight *f = CONTAINER_OF(node, struct flight, node);
 
-		if (bus_link_send(s->link, f->body, f->payload, f->payload_count, true, NULL))
+		if (bus_link_send(s->link, f->body, f->lead->payload, f->lead->payload_count, true,
+				  NULL))
 			break;
 		list_remove(node);
 		list_append(&s->flights, node);
@@ -119,15 +58,18 @@ static void on_published(struct router_clnt *c, const struct wire_published *m)
 
 	if (!f)
 		return;
-	finish(f, m->code.n ? E_DENIED : 0, m->code, m->duplicate);
+	flight_finish(c, f, m->code.n ? E_DENIED : 0, m->code, m->duplicate);
 }
 
 /* There is room in the link again. */
 static void on_acked(void *ctx, struct bus_link *link, uint64_t number)
 {
-	(void)link;
+	struct shard *s = ctx;
+
 	(void)number;
-	send_waiting(ctx);
+	router_clnt_send_waiting(s);
+	if (s->clnt->spec.handlers && s->clnt->spec.handlers->acked)
+		s->clnt->spec.handlers->acked(s->clnt->spec.ctx, link);
 }
 
 static void on_up(void *ctx, struct bus_link *link, bool resumed)
@@ -149,7 +91,14 @@ static void on_up(void *ctx, struct bus_link *link, bool resumed)
 			list_prepend(&s->waiting, newest);
 		}
 	}
-	send_waiting(s);
+	router_clnt_send_waiting(s);
+}
+
+static void on_edges(struct router_clnt *c, struct bus_link *link, const struct wire_edges *m)
+{
+	bus_link_set_known(link, &m->names); /* told to the next router, should this one die */
+	if (c->spec.handlers && c->spec.handlers->edges)
+		c->spec.handlers->edges(c->spec.ctx, link, m);
 }
 
 static void on_message(void *ctx, struct bus_link *link, const struct bus_message *m)
@@ -159,8 +108,8 @@ static void on_message(void *ctx, struct bus_link *link, const struct bus_messag
 
 	if (m->id == WIRE_PUBLISHED)
 		on_published(c, &m->any.published);
-	else if (m->id == WIRE_EDGES) /* told to the next one, should this one die */
-		bus_link_set_known(link, &m->any.edges.names);
+	else if (m->id == WIRE_EDGES)
+		on_edges(c, link, &m->any.edges);
 	else if (c->spec.handlers && c->spec.handlers->message)
 		c->spec.handlers->message(c->spec.ctx, link, m);
 	else
@@ -188,28 +137,40 @@ static void on_added(void *ctx, const char *endpoint)
 		return;
 	}
 	list_append(&c->shards, &s->node);
+	c->shard_count++;
+	if (c->spec.handlers && c->spec.handlers->added)
+		c->spec.handlers->added(c->spec.ctx, s->link, endpoint);
 }
+
+void router_clnt_uid(struct str event_id, uint64_t *high, uint64_t *low)
+{
+	uint64_t hash[2];
+
+	hash_stable128(event_id, hash);
+	*high = hash[0];
+	*low = hash[1] ? hash[1] : 1; /* both 0 means: none */
+}
+
+/* ── routers come and go ── */
 
 static void drop_shard(struct shard *s)
 {
 	struct router_clnt *c = s->clnt;
-	struct list *node, *heir;
+	struct list *node;
 
 	list_remove(&s->node);
-	heir = c->closing ? NULL : list_first(&c->shards);
+	c->shard_count--;
 	while ((node = list_first(&s->flights)) != NULL ||
 	       (node = list_first(&s->waiting)) != NULL) {
 		struct flight *f = CONTAINER_OF(node, struct flight, node);
 
-		if (!heir) {
-			finish(f, E_CLOSED, STR_NONE, false);
-			continue;
-		}
-		list_remove(&f->node);
-		f->shard = CONTAINER_OF(heir, struct shard, node);
-		list_append(&f->shard->waiting, &f->node);
-		send_waiting(f->shard);
+		if (c->closing)
+			flight_finish(c, f, E_CLOSED, STR_NONE, false);
+		else
+			flight_rehome(c, f);
 	}
+	if (c->spec.handlers && c->spec.handlers->removed)
+		c->spec.handlers->removed(c->spec.ctx, s->link);
 	bus_link_close(&s->link);
 	mem_free(s);
 }
@@ -235,6 +196,7 @@ int router_clnt_open(const struct router_clnt_spec *spec, struct router_clnt **c
 	c->spec = *spec;
 	list_init(&c->shards);
 	map_init(&c->flights, flight_key);
+	map_init(&c->lanes, flight_lane_key);
 	*clnt = c;
 	err = bus_peers_open(spec->svc, spec->endpoints, &handlers, c, &c->peers);
 	if (err)
@@ -254,91 +216,8 @@ void router_clnt_close(struct router_clnt **clnt)
 	while (!list_empty(&c->shards))
 		drop_shard(CONTAINER_OF(list_first(&c->shards), struct shard, node));
 	map_fini(&c->flights);
+	map_fini(&c->lanes);
 	mem_free(c);
-}
-
-void router_clnt_uid(struct str event_id, uint64_t *high, uint64_t *low)
-{
-	uint64_t hash[2];
-
-	hash_stable128(event_id, hash);
-	*high = hash[0];
-	*low = hash[1] ? hash[1] : 1; /* both 0 means: none */
-}
-
-static int send_volatile(struct shard *s, const struct wire_publish *message,
-			 struct blob *const *payload, uint32_t payload_count)
-{
-	struct blob *body = wire_pack(WIRE_PUBLISH, message);
-	int err = body ? bus_link_send(s->link, body, payload, payload_count, false, NULL)
-		       : E_RANGE;
-
-	blob_unref(&body);
-	return err;
-}
-
-static int take_off(struct shard *s, struct wire_publish *message, struct blob *const *payload,
-		    uint32_t payload_count, router_published_fn fn, void *ctx)
-{
-	struct router_clnt *c = s->clnt;
-	struct flight *f = mem_try(sizeof(*f) + payload_count * sizeof(struct blob *));
-
-	if (!f)
-		return E_NOMEM;
-	message->ref = f->ref = c->last_ref + 1;
-	if (!message->uid_high && !message->uid_low) {
-		message->uid_high = bus_epoch();
-		message->uid_low = ++c->last_uid;
-	}
-	f->body = wire_pack(WIRE_PUBLISH, message);
-	if (!f->body || map_put(&c->flights, f)) {
-		int err = f->body ? E_NOMEM : E_RANGE;
-
-		blob_unref(&f->body);
-		mem_free(f);
-		return err;
-	}
-	c->last_ref++;
-	f->shard = s;
-	f->fn = fn;
-	f->ctx = ctx;
-	f->bytes = f->body->n;
-	for (uint32_t i = 0; i < payload_count; i++) {
-		f->payload[i] = blob_ref(payload[i]);
-		f->bytes += payload[i]->n;
-	}
-	f->payload_count = payload_count;
-	c->bytes += f->bytes;
-	list_append(&s->waiting, &f->node);
-	send_waiting(s);
-	return 0;
-}
-
-int router_clnt_publish(struct router_clnt *clnt, struct wire_publish *message,
-			struct blob *const *payload, uint32_t payload_count, router_published_fn fn,
-			void *ctx)
-{
-	struct wire_list_walk w;
-	struct str room;
-	struct buf key = BUF_INIT(4096);
-	struct shard *s;
-
-	wire_list_walk(&message->rooms, &w);
-	if (!wire_list_next(&w, &room))
-		return E_RANGE;
-	buf_add(&key, message->nsp);
-	buf_addc(&key, ',');
-	buf_add(&key, room);
-	s = shard_of(clnt, buf_str(&key));
-	buf_fini(&key);
-	if (!s)
-		return E_UNAVAILABLE;
-	if (message->is_volatile)
-		return send_volatile(s, message, payload, payload_count);
-	if (map_count(&clnt->flights) >= clnt->spec.max_in_flight ||
-	    clnt->bytes >= clnt->spec.max_bytes)
-		return E_FULL;
-	return take_off(s, message, payload, payload_count, fn, ctx);
 }
 
 void router_clnt_synced(struct router_clnt *clnt, struct bus_link *link)

@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The routers, as edges and ingest see them: one counted link each (common/bus/bus_link.h), rooms spread over them by rendezvous hashing
- * of the endpoint. Published events are kept until a router has said PUBLISHED, and are sent again, in order, when a router
- * comes back without knowing them (it recognises doubles by the uid). Callers never see the wire.
+ * of the endpoint: the same text in every process. Published events are kept until a router has said PUBLISHED, and are sent again, in order, when a
+ * router comes back without knowing them (it recognises doubles by the uid). An event to rooms of several routers goes to each of them, and
+ * counts as published when all have it.
+ *
+ * Lanes keep the order of one publisher where its events go to different routers: an event waits until those of its lane before it are published,
+ * unless they went to the very same router.
  *
  * Bounds: max_in_flight events and max_bytes of them; past it router_clnt_publish says E_FULL.
  * Thread: loop thread. No callback runs inside a call.
@@ -20,8 +24,16 @@ typedef void (*router_published_fn)(void *ctx, int err, struct str code, bool du
 struct router_clnt_handlers {
 	/* A router is there that knows nothing of us (edges tell the rooms that belong to this link, then router_clnt_synced). May be NULL. */
 	void (*fresh)(void *ctx, struct bus_link *link, uint64_t old_epoch);
-	/* SUBSCRIBED and DELIVER from a router. May be NULL. */
+	/* What a router says, but PUBLISHED and EDGES. May be NULL. */
 	void (*message)(void *ctx, struct bus_link *link, const struct bus_message *m);
+	/* The edges a router has. May be NULL. */
+	void (*edges)(void *ctx, struct bus_link *link, const struct wire_edges *m);
+	/* There is more room in the link. May be NULL. */
+	void (*acked)(void *ctx, struct bus_link *link);
+	/* A router is known from now on; rooms of the others may be its own now. May run inside router_clnt_open. May be NULL. */
+	void (*added)(void *ctx, struct bus_link *link, const char *endpoint);
+	/* It is not one of them any more: its rooms belong to others already. The link is closed after this returns. May be NULL. */
+	void (*removed)(void *ctx, struct bus_link *link);
 };
 
 struct router_clnt_spec {
@@ -40,14 +52,14 @@ void router_clnt_close(
 /* The link that owns a room ("/nsp,room"); NULL while no endpoint is known. */
 struct bus_link *router_clnt_link(struct router_clnt *clnt, struct str room_key);
 /*
- * Publish. message.ref and, where it has no uid and is not volatile, the uid are filled in here. args: payload frame 0, attachments behind it
- * (referenced, not TAKEN). Volatile: sent or dropped, fn never runs (E_AGAIN, E_CLOSED are for metrics only).
+ * Publish. lane: see above; 0: none. message.ref and, where it has no uid and is not volatile, the uid are filled in here. args: payload frame 0, attachments behind it
+ * (referenced, not TAKEN). Volatile: sent or dropped, fn never runs (E_AGAIN, E_CLOSED are for metrics only). message.rooms is packed or items.
  * Else fn (may be NULL) runs once: with the router's answer, however long it takes.
  * errors: E_FULL, E_NOMEM, E_UNAVAILABLE (no router known at all), E_RANGE (a field out of bounds): fn does not run.
  */
 int router_clnt_publish(struct router_clnt *clnt, struct wire_publish *message,
-			struct blob *const *payload, uint32_t payload_count, router_published_fn fn,
-			void *ctx) MUST_CHECK;
+			struct blob *const *payload, uint32_t payload_count, uint64_t lane,
+			router_published_fn fn, void *ctx) MUST_CHECK;
 /* The edge has told all its rooms on this link. */
 void router_clnt_synced(struct router_clnt *clnt, struct bus_link *link);
 size_t router_clnt_pending(const struct router_clnt *clnt);

@@ -2,6 +2,8 @@
 /* The profile's actions: join, leave, ack, emit, relay. Templates were compiled at start; here they are only filled in. */
 #include "common/base/clock.h"
 #include "services/edge/op.h"
+#include "services/edge/record.h"
+#include "services/edge/room.h"
 
 /* Room names of one relay; the profile compiler allows no more. */
 #define RELAY_ROOMS_MAX 16
@@ -36,37 +38,34 @@ static int render_key(struct op *op, const struct tmpl *t, struct str *key)
 static enum op_next act_join(struct op *op, const struct action *action)
 {
 	struct edge *edge = op->sock->edge;
-	struct room *room = NULL;
+	struct membership *m;
 	struct str key;
 	int err;
 
 	buf_reset(&edge->scratch);
 	err = render_key(op, &action->room, &key);
 	if (!err)
-		err = room_join(op->sock, key, &room);
+		err = room_join(op->sock, key, NULL, &m);
 	buf_reset(&edge->scratch);
 	if (err == E_NOTFOUND && op->kind == OP_CONNECT)
 		return OP_GO_ON; /* the user has no such thing: "team:{user.teamId}" of somebody without a team */
-	if (err == E_AGAIN && room) {
-		op->room = room;
-		list_append(&room->waiters, &op->waiting);
-		svc_arm(edge->svc, &op->timer,
-			clock_ms() + (uint64_t)edge->svc->conf.call_timeout_ms);
-		return OP_WAIT;
-	}
-	return err ? (enum op_next)fail(op, err) : OP_GO_ON;
+	if (err)
+		return (enum op_next)fail(op, err);
+	m->by_connect |= op->kind == OP_CONNECT;
+	m->stale = false;
+	return OP_GO_ON;
 }
 
 static enum op_next act_leave(struct op *op, const struct action *action)
 {
 	struct edge *edge = op->sock->edge;
-	struct str key;
+	struct str key, nsp, name;
 	int err;
 
 	buf_reset(&edge->scratch);
 	err = render_key(op, &action->room, &key);
-	if (!err)
-		room_leave(op->sock, key);
+	if (!err && room_leave(op->sock, key) && str_cut(key, ',', &nsp, &name))
+		record_save_left(op->sock, name);
 	buf_reset(&edge->scratch);
 	return err ? (enum op_next)fail(op, err) : OP_GO_ON;
 }
@@ -141,7 +140,8 @@ static int publish(struct op *op, const struct action *action, struct str args,
 		return E_NOMEM;
 	for (uint32_t i = 0; i < attachments; i++)
 		payload[1 + i] = op->attachments[i];
-	err = router_clnt_publish(edge->router, &m, payload, 1 + attachments, NULL, NULL);
+	err = router_clnt_publish(edge->router, &m, payload, 1 + attachments,
+				  (uint64_t)(uintptr_t)op->sock, NULL, NULL);
 	blob_unref(&payload[0]);
 	if (action->is_volatile && (err == E_AGAIN || err == E_CLOSED))
 		return 0; /* may be lost, and is counted by the link */
@@ -176,35 +176,34 @@ static bool belongs_here(const struct op *op, const struct action *action)
 	return (action->kind == ACTION_JOIN) != op->greeted;
 }
 
+static enum op_next run_one(struct op *op, const struct action *action)
+{
+	enum op_next next;
+
+	if (action->kind == ACTION_JOIN)
+		return act_join(op, action);
+	if (action->kind == ACTION_LEAVE)
+		return act_leave(op, action);
+	next = op_settle(op);
+	if (next != OP_GO_ON)
+		return next;
+	return action->kind == ACTION_RELAY ? act_relay(op, action) : act_answer(op, action);
+}
+
 enum op_next act_run(struct op *op)
 {
 	struct sock *sock = op->sock;
 
-	while (op->next < op->action_count) {
+	for (; op->next < op->action_count; op->next++) {
 		const struct action *action = &op->actions[op->next];
 		enum op_next next = OP_GO_ON;
 
-		if (belongs_here(op, action) && !(action->unless_ack && op->packet.has_ack)) {
-			switch (action->kind) {
-			case ACTION_JOIN:
-				next = act_join(op, action);
-				break;
-			case ACTION_LEAVE:
-				next = act_leave(op, action);
-				break;
-			case ACTION_RELAY:
-				next = act_relay(op, action);
-				break;
-			default:
-				next = act_answer(op, action);
-				break;
-			}
-			if (next == OP_DONE || sock->state == SOCK_CLOSED)
-				return OP_DONE;
-		}
-		op->next++; /* a join that waits is done when it goes on */
+		if (belongs_here(op, action) && !(action->unless_ack && op->packet.has_ack))
+			next = run_one(op, action);
+		if (next == OP_DONE || !sock->session)
+			return OP_DONE;
 		if (next == OP_WAIT)
-			return OP_WAIT;
+			return OP_WAIT; /* it runs when it goes on */
 	}
 	return OP_GO_ON;
 }

@@ -6,19 +6,19 @@
 
 #define CHECK_ARGS_MAX 16
 
-static struct user *make_user(const struct wire_verified *v)
+struct user *ask_make_user(struct str id, struct str json, uint64_t expires_ms)
 {
-	struct user *u = mem_try(sizeof(*u) + v->user_id.n + v->user.n);
+	struct user *u = mem_try(sizeof(*u) + id.n + json.n);
 
 	if (!u)
 		return NULL;
-	u->id = str_make(u->data, v->user_id.n);
-	if (v->user_id.n)
-		memcpy(u->data, v->user_id.p, v->user_id.n);
-	if (v->user.n)
-		memcpy(u->data + v->user_id.n, v->user.p, v->user.n);
-	u->expires_ms = v->expires_ms;
-	if (json_parse(str_make(u->data + v->user_id.n, v->user.n), &u->value) ||
+	u->id = str_make(u->data, id.n);
+	if (id.n)
+		memcpy(u->data, id.p, id.n);
+	if (json.n)
+		memcpy(u->data + id.n, json.p, json.n);
+	u->expires_ms = expires_ms;
+	if (json_parse(str_make(u->data + id.n, json.n), &u->value) ||
 	    u->value.type != JSON_OBJECT) {
 		mem_free(u);
 		return NULL;
@@ -41,7 +41,8 @@ static void on_verified(void *ctx, int err, enum wire_id id, const union wire_an
 		op_fail(op, any->verified.code, STR_NONE);
 		return;
 	}
-	user = make_user(&any->verified);
+	user = ask_make_user(any->verified.user_id, any->verified.user,
+			     any->verified.expires_ms);
 	if (!user) {
 		op_fail(op, STR("UNAVAILABLE"), STR("the token cannot be judged now"));
 		return;
@@ -51,7 +52,7 @@ static void on_verified(void *ctx, int err, enum wire_id id, const union wire_an
 	if (op->kind == OP_RENEW) {
 		sock->refresh_told = false;
 		token_watch(sock);
-		if (sock->state == SOCK_CLOSED)
+		if (!sock->session)
 			return;
 	}
 	op_go_on(op, op->kind == OP_RENEW ? OP_ACTIONS : OP_CHECK);

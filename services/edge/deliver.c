@@ -2,144 +2,278 @@
 #include "services/edge/deliver.h"
 
 #include "common/base/clock.h"
+#include "common/base/hash.h"
 #include "common/log/log.h"
+#include "services/edge/record.h"
+#include "services/edge/restore.h"
 #include "services/edge/room.h"
-#include "services/edge/session.h"
-#include "services/edge/sock.h"
 
 /* One broadcast on its way to the members. */
 struct delivery {
 	struct edge *edge;
+	struct shard *shard;
+	const struct wire_deliver *deliver;
 	const struct bus_message *m;
-	struct frame *frames
-		[1 +
-		 255]; /* the packet and its attachments; encoded when the first member is found */
+	struct frame *frames[1 + 255]; /* the packet and its attachments; encoded when the first member is found */
 	uint32_t frame_count;
 	bool failed;
+	bool spread; /* over several routers */
 };
 
-uint64_t deliver_place(struct bus_link *link)
+void deliver_add_args(struct buf *out, struct str event, struct str args, struct str offset,
+		      bool recoverable)
 {
-	return (uint64_t)(uintptr_t)bus_link_user(link);
+	bool ends_with_text = args.n > 0 && args.p[args.n - 1] == '"';
+
+	sio_encode_args(out, event, args);
+	if (offset.n == 0 || out->failed || !(recoverable || ends_with_text))
+		return;
+	out->n--; /* the ']' */
+	buf_addz(out, ",\"");
+	buf_add(out, offset);
+	buf_addz(out, "\"]");
 }
 
-void deliver_set_place(struct bus_link *link, uint64_t place)
+uint32_t deliver_encode(struct edge *edge, const struct bus_message *m, struct str offset,
+			struct frame **frames)
 {
-	bus_link_set_user(link, (void *)(uintptr_t)place);
-}
-
-static void encode(struct delivery *d)
-{
-	const struct wire_deliver *deliver = &d->m->any.deliver;
-	struct buf *out = &d->edge->work;
-	uint32_t attachments = d->m->payload_count - 1;
+	const struct wire_deliver *deliver = &m->any.deliver;
+	struct buf *out = &edge->work;
+	uint32_t attachments = m->payload_count - 1, n = 0;
 
 	buf_reset(out);
 	buf_addc(out, '4');
 	sio_encode_head(out, attachments ? SIO_BINARY_EVENT : SIO_EVENT, attachments, deliver->nsp,
 			-1);
-	sio_encode_args(out, deliver->event, d->m->payload[0]);
-	for (uint32_t i = 0; i <= attachments && !out->failed; i++) {
-		d->frames[i] = frame_new(i == 0 ? buf_str(out) : d->m->payload[i], i > 0);
-		if (!d->frames[i])
+	deliver_add_args(out, deliver->event, m->payload[0], offset, !deliver->is_volatile);
+	while (n <= attachments && !out->failed) {
+		frames[n] = frame_new(n == 0 ? buf_str(out) : m->payload[n], n > 0);
+		if (!frames[n])
 			break;
-		d->frame_count++;
+		n++;
 	}
 	buf_reset(out);
-	d->failed = d->frame_count != 1 + attachments;
+	return n;
 }
 
-static void deliver_to(struct delivery *d, struct sock *sock)
+static void encode_for_all(struct delivery *d)
 {
-	if (sock->mark == d->edge->mark || sock->state != SOCK_CONNECTED)
+	struct str offset = record_offered(d->edge) ? shard_offset(d->edge) : STR_NONE;
+
+	d->frame_count = deliver_encode(d->edge, d->m, offset, d->frames);
+	d->failed = d->frame_count != d->m->payload_count;
+}
+
+static void hold(struct delivery *d, struct sock *sock)
+{
+	if (d->deliver->is_volatile)
+		return;
+	if (sock->restore) {
+		if (restore_takes_live(sock, d->shard))
+			restore_keep(sock, d->shard, d->m);
+		return; /* else it is among what the router repeats */
+	}
+	if (d->frame_count == 0 && !d->failed)
+		encode_for_all(d);
+	for (uint32_t i = 0; i < d->frame_count && !d->failed; i++)
+		sock_hold(sock, d->frames[i]);
+}
+
+/* Of an event that comes by several routers: has the socket had it? */
+static bool was_shown(const struct delivery *d, const struct sock *sock)
+{
+	const struct wire_deliver *m = d->deliver;
+
+	return d->spread && (m->uid_high || m->uid_low) &&
+	       idset_add(&d->edge->shown, m->uid_high ^ hash_keyed(sock_id_of(sock)), m->uid_low,
+			 clock_ms(), NULL) == E_EXISTS;
+}
+
+static void deliver_to(struct delivery *d, struct sock *sock, const struct membership *m)
+{
+	uint64_t place = d->deliver->place;
+
+	if (sock->mark == d->edge->mark || m->waiting)
 		return; /* had it by another room, or is left out */
 	sock->mark = d->edge->mark;
+	if (place && place <= m->joined && m->shard == d->shard->id)
+		return; /* sent before it joined */
+	if (was_shown(d, sock))
+		return;
+	metrics_inc(METRIC_DELIVERIES);
+	if (sock->state != SOCK_CONNECTED) {
+		hold(d, sock);
+		return;
+	}
 	if (d->frame_count == 0 && !d->failed)
-		encode(d);
+		encode_for_all(d);
 	for (uint32_t i = 0; i < d->frame_count && !d->failed; i++)
 		session_send(sock->session, d->frames[i]);
-	metrics_inc(METRIC_DELIVERIES);
+}
+
+static struct room *find_room(const struct delivery *d, struct str name, struct str *key)
+{
+	struct buf *scratch = &d->edge->scratch;
+
+	buf_reset(scratch);
+	return room_key(d->deliver->nsp, name, scratch, key) ? NULL : room_find(d->edge, *key);
 }
 
 /*
- * Run over the sockets a name stands for in a namespace: the members of a room, or the socket with that id. NULL for fn: mark them as done.
- * A slow client may be closed by what it is sent and leave the room, then the last member takes its place: hence backwards.
+ * Run over the members of a room (each socket has one of its own). mark_only: they are done. A slow client may be closed by what it is sent and
+ * leave the room, then the last member takes its place: hence backwards.
  */
-static void each_socket(struct delivery *d, struct str name, bool mark_only)
+static void each_member(struct delivery *d, const struct room *room, bool mark_only)
 {
-	struct edge *edge = d->edge;
-	struct str key, nsp = d->m->any.deliver.nsp;
-	struct room *room = NULL;
-	struct sock *sock;
+	for (uint32_t i = room->count; i-- > 0;) {
+		struct sock *sock;
 
-	buf_reset(&edge->scratch);
-	if (room_key(nsp, name, &edge->scratch, &key) == 0)
-		room = room_find(edge, key);
-	for (uint32_t i = room ? room->count : 0; i-- > 0;) {
-		struct sock *member = room->members[i].sock;
-
+		if (i >= room->count)
+			continue;
+		sock = room->members[i].sock;
 		if (mark_only)
-			member->mark = edge->mark;
+			sock->mark = d->edge->mark;
 		else
-			deliver_to(d, member);
-	}
-	sock = name.n == EDGE_ID_BYTES ? map_get(&edge->socks, name) : NULL;
-	if (sock && str_eq(sock->nsp->name, nsp)) {
-		if (mark_only)
-			sock->mark = edge->mark;
-		else
-			deliver_to(d, sock);
+			deliver_to(d, sock, &sock->rooms[room->members[i].slot]);
 	}
 }
 
-static void deliver(struct edge *edge, const struct bus_message *m)
+static void each_room(struct delivery *d)
 {
-	struct delivery d = { .edge = edge, .m = m };
+	const struct wire_deliver *m = d->deliver;
 	struct wire_list_walk w;
-	struct str name;
+	struct room *room;
+	struct str name, key;
 
-	edge->mark++;
-	wire_list_walk(&m->any.deliver.except, &w);
+	wire_list_walk(d->spread ? &m->all : &m->rooms, &w);
+	while (wire_list_next(&w, &name)) {
+		room = find_room(d, name, &key);
+		/* Whoever is in a room of another router gets it from there. */
+		if (room)
+			each_member(d, room, d->spread && shard_of(d->edge, key) != d->shard);
+	}
+}
+
+static void deliver(struct shard *shard, const struct bus_message *m)
+{
+	struct delivery d = { .edge = shard->edge,
+			      .shard = shard,
+			      .m = m,
+			      .deliver = &m->any.deliver,
+			      .spread = m->any.deliver.all.count > 0 };
+	struct wire_list_walk w;
+	struct room *room;
+	struct str name, key;
+
+	d.edge->mark++;
+	wire_list_walk(&d.deliver->except, &w);
 	while (wire_list_next(&w, &name))
-		each_socket(&d, name, true);
-	wire_list_walk(&m->any.deliver.rooms, &w);
-	while (wire_list_next(&w, &name))
-		each_socket(&d, name, false);
-	buf_reset(&edge->scratch);
+		if ((room = find_room(&d, name, &key)))
+			each_member(&d, room, true);
+	each_room(&d);
+	buf_reset(&d.edge->scratch);
 	for (uint32_t i = 0; i < d.frame_count; i++)
 		frame_unref(&d.frames[i]);
 	if (d.failed)
 		log_error("deliver", "out of memory: a broadcast was not delivered",
-			  KV_STR("event", m->any.deliver.event));
+			  KV_STR("event", d.deliver->event));
 }
 
-static void on_deliver(struct edge *edge, struct bus_link *link, const struct bus_message *m)
+static bool is_member(const struct delivery *d, const struct sock *sock, struct str name,
+		      struct str *key)
 {
+	const struct room *room = find_room(d, name, key);
+
+	return room && room_membership(sock, room);
+}
+
+/* The rules of `deliver`, seen from one socket. */
+static bool is_for(const struct delivery *d, const struct sock *sock)
+{
+	const struct wire_deliver *m = d->deliver;
+	struct wire_list_walk w;
+	struct str name, key;
+
+	wire_list_walk(&m->except, &w);
+	while (wire_list_next(&w, &name))
+		if (is_member(d, sock, name, &key))
+			return false;
+	if (!d->spread)
+		return true;
+	wire_list_walk(&m->all, &w);
+	while (wire_list_next(&w, &name))
+		if (is_member(d, sock, name, &key))
+			return shard_of(d->edge, key) == d->shard;
+	return false;
+}
+
+void deliver_repeat(struct shard *shard, struct sock *sock, const struct bus_message *m)
+{
+	struct delivery d = { .edge = shard->edge,
+			      .shard = shard,
+			      .m = m,
+			      .deliver = &m->any.deliver,
+			      .spread = m->any.deliver.all.count > 0 };
+
+	if (is_for(&d, sock) && !was_shown(&d, sock))
+		restore_keep(sock, shard, m);
+	buf_reset(&d.edge->scratch);
+}
+
+static void on_deliver(struct shard *shard, const struct bus_message *m)
+{
+	struct edge *edge = shard->edge;
 	const struct wire_deliver *d = &m->any.deliver;
+	/* An event of several routers comes once from each of them. */
+	uint64_t low = d->uid_low ^ (d->all.count ? shard->id : 0);
 
 	metrics_inc(METRIC_BROADCASTS);
-	if (d->place > deliver_place(link))
-		deliver_set_place(link, d->place);
+	shard_passed(shard, d->place);
 	if (m->payload_count == 0 || m->payload_count != 1 + d->attachments) {
 		metrics_inc(METRIC_WIRE_BAD);
 		return;
 	}
+	if (d->place)
+		tail_add(shard, m, d->place);
 	if (!d->is_volatile && (d->uid_high || d->uid_low) &&
-	    idset_add(&edge->seen, d->uid_high, d->uid_low, clock_ms(), NULL) == E_EXISTS) {
+	    idset_add(&edge->seen, d->uid_high, low, clock_ms(), NULL) == E_EXISTS) {
 		metrics_inc(METRIC_BROADCASTS_DOUBLE);
 		return;
 	}
-	deliver(edge, m);
+	deliver(shard, m);
 }
 
 void deliver_on_message(void *ctx, struct bus_link *link, const struct bus_message *m)
 {
 	struct edge *edge = ctx;
+	struct shard *shard = bus_link_user(link);
 
-	if (m->id == WIRE_DELIVER)
-		on_deliver(edge, link, m);
-	else if (m->id == WIRE_SUBSCRIBED)
-		room_on_subscribed(edge, &m->any.subscribed);
-	else
+	if (!shard)
+		return;
+	switch (m->id) {
+	case WIRE_DELIVER:
+		on_deliver(shard, m);
+		break;
+	case WIRE_SUBSCRIBED:
+		room_on_subscribed(shard, &m->any.subscribed);
+		break;
+	case WIRE_SAVED:
+		record_on_saved(edge, &m->any.saved);
+		break;
+	case WIRE_SESSION_TAKEN:
+		record_on_taken(edge, &m->any.session_taken);
+		break;
+	case WIRE_RESUMED:
+		restore_on_resumed(edge, &m->any.resumed);
+		break;
+	case WIRE_REPEAT:
+		restore_on_repeat(shard, m);
+		break;
+	case WIRE_REPEATED:
+		restore_on_repeated(shard, &m->any.repeated);
+		break;
+	default:
 		metrics_inc(METRIC_WIRE_UNKNOWN);
+		break;
+	}
 }

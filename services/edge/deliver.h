@@ -1,16 +1,29 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What routers send: a room's next message is encoded once and queued for every local member. Doubles (the same event by a router that was
- * started anew) are recognised by their uid. Thread: loop thread.
+ * What routers send: a room's next message is encoded once and queued for every local member. Each message that a client can come back to
+ * carries, as one more argument, where the edge stood in every shard (shard_offset). Doubles (the same event by a router that was
+ * started anew) are recognised by their uid. A socket in several of an event's rooms gets it with the first of them in the event's order, from
+ * that room's router. Thread: loop thread.
  */
 #ifndef ROOMWIRE_EDGE_DELIVER_H
 #define ROOMWIRE_EDGE_DELIVER_H
 
-#include "services/edge/edge.h"
+#include "services/edge/shard.h"
+
+struct frame;
+struct sock;
 
 void deliver_on_message(void *ctx, struct bus_link *link, const struct bus_message *m);
-/* Place of the last message handled on this link; 0: none. */
-uint64_t deliver_place(struct bus_link *link);
-void deliver_set_place(struct bus_link *link, uint64_t place);
+/* A message of the shard's history for one socket that is being recovered. m: the DELIVER as it was. */
+void deliver_repeat(struct shard *shard, struct sock *sock, const struct bus_message *m);
+/* Frames of a DELIVER with this offset (may be empty): m->payload_count of them, or fewer when out of memory. */
+uint32_t deliver_encode(struct edge *edge, const struct bus_message *m, struct str offset,
+			struct frame **frames);
+/*
+ * `["event",args]` with the offset behind the arguments where one is due: always for what can be recovered, else only where the last argument
+ * is a text, which clients would take for an offset.
+ */
+void deliver_add_args(struct buf *out, struct str event, struct str args, struct str offset,
+		      bool recoverable);
 
 #endif

@@ -3,18 +3,22 @@
 
 #include "common/base/clock.h"
 #include "common/base/mem.h"
+#include "common/base/rnd.h"
 #include "common/log/log.h"
 #include "common/metrics/metrics.h"
 #include "services/edge/deliver.h"
-#include "services/edge/front.h"
-#include "services/edge/op.h"
-#include "services/edge/sock.h"
+#include "services/edge/forward.h"
+#include "services/edge/handover.h"
+#include "services/edge/record.h"
+#include "services/edge/restore.h"
+#include "services/edge/room.h"
 
 #define OUT_NODES_MAX \
 	(64u << 20) /* queue entries of all clients together; each client is bounded by bytes */
 #define DRAIN_SPREAD_MS 20000u
 #define DRAIN_STEP_MS 10u
 #define SERVING_CHECK_MS 10u
+#define SWEEP_MS 1000u
 
 static struct str session_key(const void *session)
 {
@@ -48,6 +52,7 @@ static bool on_turn(void *ctx)
 
 	while ((node = list_pop(&edge->dirty)) != NULL)
 		session_flush(CONTAINER_OF(node, struct session, dirty));
+	handover_step(edge);
 	while ((node = list_first(&edge->dead_socks)) != NULL)
 		sock_free(CONTAINER_OF(node, struct sock, node));
 	while ((node = list_first(&edge->dead_sessions)) != NULL)
@@ -90,9 +95,26 @@ static void on_serving_check(struct wheel_timer *timer)
 	svc_arm(edge->svc, timer, clock_ms() + SERVING_CHECK_MS);
 }
 
+static void on_sweep(struct wheel_timer *timer)
+{
+	struct edge *edge = CONTAINER_OF(timer, struct edge, sweep);
+
+	tail_sweep(edge);
+	record_sweep(edge);
+	forward_sweep(edge);
+	svc_arm(edge->svc, timer, clock_ms() + SWEEP_MS);
+}
+
 static int open_routers(struct edge *edge)
 {
-	static const struct router_clnt_handlers handlers = { room_on_fresh, deliver_on_message };
+	static const struct router_clnt_handlers handlers = {
+		.fresh = shard_on_fresh,
+		.message = deliver_on_message,
+		.edges = forward_on_edges,
+		.acked = shard_on_acked,
+		.added = shard_on_added,
+		.removed = shard_on_removed,
+	};
 	struct router_clnt_spec spec = {
 		.svc = edge->svc,
 		.endpoints = edge->svc->conf.router_endpoints,
@@ -132,16 +154,25 @@ int edge_start(struct svc *svc, void *self)
 	edge->svc = svc;
 	edge->profile = svc->profile;
 	map_init(&edge->sessions, session_key);
-	map_init(&edge->socks, sock_id_of);
+	map_init(&edge->pids, record_pid_of);
+	map_init(&edge->restores, restore_key_of);
 	map_init(&edge->rooms, room_key_of);
 	map_init(&edge->addresses, address_key);
 	list_init(&edge->dirty);
 	list_init(&edge->dead_sessions);
 	list_init(&edge->dead_socks);
+	list_init(&edge->shards);
+	list_init(&edge->parked);
+	list_init(&edge->tail);
+	list_init(&edge->handing);
+	rnd_id(edge->tag, EDGE_TAG_BYTES);
 	slab_init(&edge->out_nodes, sizeof(struct out_node), OUT_NODES_MAX);
 	slab_init(&edge->ops, sizeof(struct op), (size_t)conf->max_calls);
 	idset_init(&edge->seen, (size_t)conf->event_id_count,
 		   (uint64_t)conf->event_id_seconds * 1000);
+	idset_init(&edge->shown, (size_t)conf->event_id_count,
+		   (uint64_t)conf->event_id_seconds * 1000);
+	buf_init(&edge->offset, OFFSET_MAX_CHARS);
 	buf_init(&edge->scratch, EDGE_SCRATCH_BYTES);
 	buf_init(&edge->work, EDGE_SCRATCH_BYTES);
 	buf_init(&edge->poll_out, EDGE_SCRATCH_BYTES);
@@ -149,8 +180,12 @@ int edge_start(struct svc *svc, void *self)
 	edge->flush = (struct svc_turn){ .fn = on_turn, .ctx = edge };
 	svc_turn_add(svc, SVC_RANK_FLUSH, &edge->flush);
 	wheel_timer_init(&edge->serving_timer, on_serving_check);
+	wheel_timer_init(&edge->sweep, on_sweep);
+	svc_arm(svc, &edge->sweep, clock_ms() + SWEEP_MS);
 	if (conf->demo_dir[0])
 		err = assets_load(conf->demo_dir, &edge->assets);
+	if (!err)
+		err = forward_open(edge);
 	if (!err)
 		err = open_routers(edge);
 	if (!err && wants_auth(edge->profile))
@@ -216,21 +251,30 @@ void edge_stop(struct svc *svc, void *self)
 
 	svc_cancel(svc, &edge->serving_timer);
 	svc_cancel(svc, &edge->drain_timer);
+	svc_cancel(svc, &edge->sweep);
+	edge->closing = true;
 	close_sessions(edge);
+	on_turn(edge);
+	record_free_all(edge);
 	on_turn(edge);
 	ws_host_close(&edge->ws);
 	http_server_close(&edge->front, NULL, NULL);
 	bus_rpc_close(&edge->auth);
+	forward_close(edge);
 	router_clnt_close(&edge->router);
+	shards_free(edge);
 	svc_turn_remove(&edge->flush);
 	assets_free(&edge->assets);
 	map_fini(&edge->sessions);
-	map_fini(&edge->socks);
+	map_fini(&edge->pids);
+	map_fini(&edge->restores);
 	map_fini(&edge->rooms);
 	map_fini(&edge->addresses);
 	slab_fini(&edge->out_nodes);
 	slab_fini(&edge->ops);
 	idset_fini(&edge->seen);
+	idset_fini(&edge->shown);
+	buf_fini(&edge->offset);
 	buf_fini(&edge->scratch);
 	buf_fini(&edge->work);
 	buf_fini(&edge->poll_out);
@@ -243,6 +287,6 @@ void edge_dump(struct svc *svc, void *self, struct buf *out)
 
 	(void)svc;
 	buf_addf(out, "sessions=%zu sockets=%zu rooms=%zu ops=%zu queued=%zu",
-		 map_count(&edge->sessions), map_count(&edge->socks), map_count(&edge->rooms),
+		 map_count(&edge->sessions), map_count(&edge->pids), map_count(&edge->rooms),
 		 edge->ops.live, edge->out_nodes.live);
 }

@@ -24,7 +24,9 @@
 #include "common/svc/svc.h"
 
 #define EDGE_ID_BYTES \
-	20 /* Engine.IO session ids and Socket.IO socket ids: 120 random bits in base64url */
+	20 /* Engine.IO session ids, Socket.IO socket ids, private ids: base64url */
+#define EDGE_TAG_BYTES \
+	4 /* Engine.IO session ids begin with the edge's tag; 96 random bits follow */
 
 struct assets;
 
@@ -36,15 +38,31 @@ struct edge {
 	struct bus_rpc *auth; /* NULL where the profile asks for nothing auth could answer */
 	struct router_clnt *router;
 	struct map sessions;       /* struct session by sid */
-	struct map socks;          /* struct sock by id */
+	struct map pids;           /* struct sock that can be recovered, by private id */
+	struct map restores;       /* struct restore by reference */
+	struct map others;         /* struct other: the other edges, by name */
 	struct map rooms;          /* struct room by key */
 	struct map addresses;      /* struct address, where connections per address are limited */
 	struct list dirty;         /* sessions with packets to write this turn */
 	struct list dead_sessions; /* freed at the end of the turn */
 	struct list dead_socks;
+	struct list shards;        /* struct shard: the routers */
+	struct list parked;        /* struct sock whose client is away, in the order of time */
+	struct list tail;          /* struct tail_item of all shards, in the order of time */
+	uint64_t tail_count, tail_bytes;
+	uint64_t last_ref;         /* of questions to routers */
+	struct buf offset;         /* see shard_offset; valid while offset_bytes is not 0 */
+	size_t offset_bytes;
+	char tag[EDGE_TAG_BYTES];
+	struct bus_answerer *forwards; /* from other edges; NULL: EDGE_BIND is unset */
+	struct list handing;       /* struct handing: sessions that another edge waits for */
+	uint32_t stray_count;
+	struct list strays;        /* requests for sessions of edges that are not known (yet) */
+	struct wheel_timer sweep;
 	struct slab out_nodes; /* queue entries */
 	struct slab ops;
 	struct idset seen;   /* uids of delivered events */
+	struct idset shown;  /* (event, socket): of events that come by several routers */
 	uint64_t mark;       /* serial of the broadcast at hand, see deliver.c */
 	struct buf scratch;  /* rendering; empty between uses */
 	struct buf work;     /* a second one, for what holds slices of the first */
@@ -54,7 +72,7 @@ struct edge {
 	struct assets *assets; /* files of DEMO_DIR */
 	struct wheel_timer drain_timer;
 	size_t drain_batch;
-	bool draining;
+	bool draining, closing;
 	bool serving; /* "serving" was told to the supervisor */
 	struct wheel_timer serving_timer;
 };

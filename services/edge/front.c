@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "services/edge/front.h"
 
+#include "services/edge/forward.h"
+
 static const struct {
 	int status;
 	const char *body;
@@ -27,6 +29,28 @@ void front_answer(struct edge *edge, struct http_exchange *x, int status, const 
 void front_refuse(struct edge *edge, struct http_exchange *x, enum front_refusal why)
 {
 	front_answer(edge, x, refusals[why].status, "application/json", str_of(refusals[why].body));
+}
+
+void front_reply(struct edge *edge, const struct asker *to, const char *content_type,
+		 struct str body)
+{
+	struct wire_forwarded m = { .status = 200, .body = body };
+
+	if (to->x)
+		front_answer(edge, to->x, 200, content_type, body);
+	else
+		bus_answerer_reply(edge->forwards, &to->question, WIRE_FORWARDED, &m);
+}
+
+void front_refuse_asker(struct edge *edge, const struct asker *to, enum front_refusal why)
+{
+	struct wire_forwarded m = { .status = (uint64_t)refusals[why].status,
+				    .refusal = (uint64_t)why };
+
+	if (to->x)
+		front_refuse(edge, to->x, why);
+	else
+		bus_answerer_reply(edge->forwards, &to->question, WIRE_FORWARDED, &m);
 }
 
 void front_turn_away(struct edge *edge, struct http_exchange *x, int status)
@@ -56,6 +80,15 @@ struct str front_token(struct http_exchange *x, const struct http_request *reque
 	return STR_NONE;
 }
 
+void front_on_session_request(struct edge *edge, struct session *s, struct http_exchange *x,
+			      const struct http_request *request, bool websocket)
+{
+	if (websocket != request->upgrade)
+		front_refuse(edge, x, FRONT_BAD_REQUEST);
+	else
+		(websocket ? ws_on_request : polling_on_request)(edge, s, x, request);
+}
+
 static void on_engine_request(struct edge *edge, struct http_exchange *x,
 			      const struct http_request *request)
 {
@@ -70,12 +103,10 @@ static void on_engine_request(struct edge *edge, struct http_exchange *x,
 	buf_reset(&scratch);
 	if (known && http_query(request, "sid", &scratch, &sid) && sid.n > 0) {
 		s = session_find(edge, sid);
-		if (!s)
+		if (s)
+			front_on_session_request(edge, s, x, request, websocket);
+		else if (!forward_request(edge, sid, x, request, websocket))
 			front_refuse(edge, x, FRONT_SESSION_UNKNOWN);
-		else if (websocket != request->upgrade)
-			front_refuse(edge, x, FRONT_BAD_REQUEST);
-		else
-			(websocket ? ws_on_request : polling_on_request)(edge, s, x, request);
 		buf_fini(&scratch);
 		return;
 	}

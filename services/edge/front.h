@@ -20,6 +20,13 @@ enum front_refusal {
 
 void front_on_request(struct http_exchange *x, const struct http_request *request, void *ctx);
 void front_refuse(struct edge *edge, struct http_exchange *x, enum front_refusal why);
+/* Answer whoever asks: the exchange, or the other edge's question. */
+void front_reply(struct edge *edge, const struct asker *to, const char *content_type,
+		 struct str body);
+void front_refuse_asker(struct edge *edge, const struct asker *to, enum front_refusal why);
+/* Give the request to the one who can answer it; the session is not known here. */
+void front_on_session_request(struct edge *edge, struct session *s, struct http_exchange *x,
+			      const struct http_request *request, bool websocket);
 /* Answer with CORS headers where the origin is allowed. */
 void front_answer(struct edge *edge, struct http_exchange *x, int status, const char *content_type,
 		  struct str body);
@@ -40,6 +47,18 @@ void polling_on_request(struct edge *edge, struct session *s, struct http_exchan
 			const struct http_request *request);
 void ws_on_request(struct edge *edge, struct session *s, struct http_exchange *x,
 		   const struct http_request *request);
+/* For requests that came by another edge. body: of a POST. */
+void polling_get(struct edge *edge, struct session *s, const struct asker *from);
+void polling_post(struct edge *edge, struct session *s, const struct asker *from, struct str body);
+/* The client of the GET that waits is gone. */
+void polling_gone(struct session *s);
+/* A WebSocket wants to take over: the GET that waits ends. */
+void polling_make_way(struct session *s);
+/* ws.c: take the request's socket for a WebSocket; NULL: it was answered, or is gone. */
+struct ws_link *ws_take_socket(struct edge *edge, struct http_exchange *x, struct session *s,
+			       struct str key);
+bool ws_is_handshake(struct http_exchange *x, struct str *key);
+void ws_write_text(struct ws_link *link, struct str payload);
 extern const struct ws_handlers ws_link_handlers;
 
 /* assets.c: files of DEMO_DIR, read at start. */

@@ -3,13 +3,17 @@
 
 #include "common/base/clock.h"
 #include "common/base/mem.h"
+#include "common/base/rnd.h"
+#include "services/edge/handover.h"
+#include "services/edge/record.h"
+#include "services/edge/restore.h"
+#include "services/edge/room.h"
 
 static void release(struct op *op)
 {
 	struct edge *edge = op->sock->edge;
 
 	svc_cancel(edge->svc, &op->timer);
-	list_remove(&op->waiting);
 	if (op->calling)
 		bus_rpc_cancel(edge->auth, op->call);
 	blob_unref(&op->kept);
@@ -107,7 +111,7 @@ void op_fail(struct op *op, struct str code, struct str message)
 	else if (tmpl_render(ack, &op->env, &args) == 0 && !args.failed)
 		sock_ack(sock, op->packet.ack_id, buf_str(&args), NULL, 0);
 	buf_fini(&args);
-	if (sock->state != SOCK_CLOSED)
+	if (sock->session)
 		finish(op);
 }
 
@@ -129,23 +133,107 @@ static void greet(struct op *op)
 	sio_encode_head(out, SIO_CONNECT, 0, sock->nsp->name, -1);
 	buf_addz(out, "{\"sid\":\"");
 	buf_add(out, sock_id_of(sock));
+	if (sock->pid[0] && record_offered(sock->edge)) {
+		buf_addz(out, "\",\"pid\":\"");
+		buf_add(out, record_pid_of(sock));
+	}
 	buf_addz(out, "\"}");
 	session_send_text(s, buf_str(out));
 	buf_reset(out);
+	restore_end(sock);
+	sock_send_held(sock);
 }
 
-static enum op_next run_connect_actions(struct op *op)
+/* The room every socket has for itself. */
+static int join_own(struct sock *sock)
 {
+	struct edge *edge = sock->edge;
+	struct membership *m;
+	struct str key;
+	int err;
+
+	buf_reset(&edge->scratch);
+	err = room_key(sock->nsp->name, sock_id_of(sock), &edge->scratch, &key);
+	if (!err)
+		err = room_join(sock, key, NULL, &m);
+	buf_reset(&edge->scratch);
+	if (err)
+		return err;
+	m->by_connect = true;
+	m->stale = false;
+	return 0;
+}
+
+/* Begin as somebody new after all. */
+static void abandon(struct op *op)
+{
+	struct sock *sock = op->sock;
+
+	metrics_inc(METRIC_RECOVERED_NOT);
+	record_end(sock);
+	restore_free(sock);
+	sock_drop_held(sock);
+	room_leave_all(sock);
+	rnd_id(sock->id, EDGE_ID_BYTES);
+	op->env.socket_id = sock_id_of(sock);
+	op->stage = OP_JOIN;
+	op->next = 0;
+}
+
+static enum op_next run_join(struct op *op)
+{
+	struct sock *sock = op->sock;
 	enum op_next next;
 
-	if (!op->greeted) {
-		next = act_run(op); /* joins */
-		if (next != OP_GO_ON)
-			return next;
-		greet(op);
-		op->next = 0;
+	if (join_own(sock)) {
+		op_fail(op, STR("UNAVAILABLE"), STR_NONE);
+		return OP_DONE;
 	}
-	return op->sock->state == SOCK_CONNECTED ? act_run(op) : OP_DONE;
+	next = act_run(op); /* joins alone */
+	if (next != OP_GO_ON)
+		return next;
+	if (sock->restore)
+		room_leave_stale(sock);
+	else if (record_begin(sock)) {
+		op_fail(op, STR("UNAVAILABLE"), STR_NONE);
+		return OP_DONE;
+	}
+	op->next = 0;
+	op->stage = OP_SETTLE;
+	return OP_GO_ON;
+}
+
+/* Rooms confirmed, what was missed there, the session saved: then the CONNECT is answered. */
+static enum op_next run_settle(struct op *op)
+{
+	struct sock *sock = op->sock;
+
+	if (sock->unconfirmed > 0)
+		return OP_WAIT;
+	if (sock->restore && !op->recovered) {
+		if (!sock->restore->gap && restore_replay(sock) == OP_WAIT)
+			return OP_WAIT;
+		if (sock->restore->gap) {
+			abandon(op);
+			return OP_GO_ON;
+		}
+		op->recovered = true;
+		metrics_inc(METRIC_RECOVERED);
+	}
+	if (!op->saving) {
+		op->saving = true;
+		if (!sock->restore)
+			record_save(sock);
+		else
+			record_save_joined(sock);
+	}
+	if (sock->save_ref)
+		return OP_WAIT;
+	greet(op);
+	op->stage = OP_ACTIONS;
+	if (op->recovered) /* its client goes on where it was: nothing is said to it anew */
+		op->next = op->action_count;
+	return sock->state == SOCK_CONNECTED ? OP_GO_ON : OP_DONE;
 }
 
 static void renewed(struct op *op)
@@ -160,28 +248,66 @@ static void renewed(struct op *op)
 		sock_ack(sock, op->packet.ack_id, STR("{\"ok\":true}"), NULL, 0);
 }
 
-static enum op_next run_stage(struct op *op)
+static enum op_next run_check(struct op *op)
 {
 	const struct profile_nsp *nsp = op->sock->nsp;
+
+	op->stage = op->kind == OP_CONNECT ? OP_RESUME : OP_ACTIONS;
+	if (op->kind == OP_CONNECT && nsp->check)
+		return ask_check(op, nsp->check, NULL);
+	if (op->kind == OP_EVENT && op->event->check)
+		return ask_check(op, op->event->check, op->event->check_args);
+	return OP_GO_ON;
+}
+
+static enum op_next run_actions(struct op *op)
+{
 	enum op_next next;
 
-	if (op->stage == OP_VERIFY)
-		return ask_verify(op);
-	if (op->stage == OP_CHECK) {
-		op->stage = OP_ACTIONS;
-		if (op->kind == OP_CONNECT && nsp->check)
-			return ask_check(op, nsp->check, NULL);
-		if (op->kind == OP_EVENT && op->event->check)
-			return ask_check(op, op->event->check, op->event->check_args);
+	if (op->kind == OP_RENEW) {
+		renewed(op);
 		return OP_GO_ON;
 	}
-	if (op->kind == OP_RENEW)
-		renewed(op);
-	else if (op->kind == OP_CONNECT)
-		return run_connect_actions(op);
-	else if ((next = act_check_member(op)) != OP_GO_ON || (next = act_run(op)) != OP_GO_ON)
+	if (op->kind == OP_EVENT && (next = act_check_member(op)) != OP_GO_ON)
 		return next;
-	return OP_GO_ON;
+	next = act_run(op);
+	return next == OP_GO_ON ? op_settle(op) : next;
+}
+
+static enum op_next run_stage(struct op *op)
+{
+	enum op_next next;
+
+	switch (op->stage) {
+	case OP_VERIFY:
+		return ask_verify(op);
+	case OP_CHECK:
+		return run_check(op);
+	case OP_RESUME:
+		op->stage = OP_JOIN; /* where it goes on without, and with the answer */
+		next = restore_begin(op);
+		if (next == OP_WAIT)
+			op->settling = true;
+		return next;
+	case OP_JOIN:
+		return run_join(op);
+	case OP_SETTLE:
+		next = run_settle(op);
+		op->settling = next == OP_WAIT;
+		return next;
+	default:
+		return run_actions(op);
+	}
+}
+
+/* Wait for routers: not for ever. */
+static void watch(struct op *op)
+{
+	struct edge *edge = op->sock->edge;
+
+	if (op->settling && !wheel_armed(&op->timer))
+		svc_arm(edge->svc, &op->timer,
+			clock_ms() + (uint64_t)edge->svc->conf.call_timeout_ms);
 }
 
 /* Run until it waits or ends. */
@@ -194,18 +320,66 @@ static void run(struct op *op)
 	do {
 		last = op->stage == OP_ACTIONS;
 		next = run_stage(op);
-		if (sock->state == SOCK_CLOSED || sock->op != op || next == OP_DONE)
+		if (!sock->session || sock->op != op || next == OP_DONE)
 			return; /* refused, or closed: the op is gone */
 		if (next == OP_WAIT) {
 			if (keep(op))
 				op_fail(op, STR("UNAVAILABLE"), STR("out of memory"));
+			else
+				watch(op);
 			return;
 		}
 	} while (!last);
 	if (op->kind == OP_CONNECT)
 		token_watch(sock);
-	if (sock->state != SOCK_CLOSED)
+	if (sock->session)
 		finish(op);
+}
+
+enum op_next op_settle(struct op *op)
+{
+	struct sock *sock = op->sock;
+
+	op->settling = true;
+	if (sock->unconfirmed > 0)
+		return OP_WAIT;
+	record_save_joined(sock);
+	if (sock->save_ref)
+		return OP_WAIT;
+	op->settling = false;
+	svc_cancel(sock->edge->svc, &op->timer);
+	return OP_GO_ON;
+}
+
+void op_settled(struct sock *sock)
+{
+	struct op *op = sock->op;
+
+	if (!op && sock->restore)
+		handover_go_on(sock);
+	if (!op || !op->settling || op->calling)
+		return;
+	op->settling = false;
+	run(op);
+}
+
+void op_save_refused(struct sock *sock, struct str code)
+{
+	struct op *op = sock->op;
+
+	if (str_is(code, "TAKEN")) {
+		struct session *s = sock->session;
+
+		record_let_go(sock);
+		if (s)
+			session_close(s, METRIC_CLOSED_TAKEN);
+		return;
+	}
+	record_let_go(sock);
+	if (op && op->kind == OP_CONNECT && str_is(code, "TOO_MANY_CONNECTIONS"))
+		op_fail(op, code, STR_NONE);
+	else
+		op_settled(sock);
 }
 
 void op_go_on(struct op *op, enum op_stage stage)
@@ -217,34 +391,26 @@ void op_go_on(struct op *op, enum op_stage stage)
 	run(op);
 }
 
-void op_room_confirmed(struct room *room)
-{
-	struct list ready;
-	struct list *node;
-
-	/* Into a list of our own: what goes on may wait for this room again, or end. */
-	list_init(&ready);
-	while ((node = list_pop(&room->waiters)) != NULL)
-		list_append(&ready, node);
-	while ((node = list_pop(&ready)) != NULL) {
-		struct op *op = CONTAINER_OF(node, struct op, waiting);
-
-		op->room = NULL;
-		svc_cancel(op->sock->edge->svc, &op->timer);
-		run(op);
-	}
-}
-
+/* Routers do not answer. */
 static void on_timeout(struct wheel_timer *timer)
 {
 	struct op *op = CONTAINER_OF(timer, struct op, timer);
-	struct room *room = op->room;
+	struct sock *sock = op->sock;
 
-	list_remove(&op->waiting);
-	op->room = NULL;
-	if (room)
-		room_leave(op->sock, room_key_of(room));
-	op_fail(op, STR("UNAVAILABLE"), STR("the room's router does not answer"));
+	if (!op->settling)
+		return;
+	if (op->kind == OP_CONNECT) {
+		session_close(sock->session, METRIC_CLOSED_ROUTER);
+		return;
+	}
+	if (sock->unconfirmed > 0) {
+		room_leave_unconfirmed(sock);
+		op_fail(op, STR("UNAVAILABLE"), STR("the room's router does not answer"));
+		return;
+	}
+	/* It is in its rooms; only the session's router is away, and hears of it when it is back. */
+	sock->save_ref = 0;
+	op_settled(sock);
 }
 
 static struct op *begin(struct sock *sock, enum op_kind kind, struct str text,
@@ -262,7 +428,6 @@ static struct op *begin(struct sock *sock, enum op_kind kind, struct str text,
 	op->env.socket_id = sock_id_of(sock);
 	if (sock->user)
 		op->env.user = sock->user->value;
-	list_init(&op->waiting);
 	wheel_timer_init(&op->timer, on_timeout);
 	sock->op = op;
 	return op;

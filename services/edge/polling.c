@@ -3,30 +3,43 @@
  * Long-polling: a GET waits for packets, a POST brings some. Source: Engine.IO protocol 4, "HTTP long-polling".
  */
 #include "common/base/b64.h"
-#include "common/base/clock.h"
+#include "common/base/mem.h"
 #include "services/edge/front.h"
 
 #define TEXT "text/plain; charset=UTF-8"
 #define ANSWER_BYTES \
 	(1u << 20) /* of packets that go into one answer, unless a single one is larger */
 
-static void on_gone(struct http_exchange *x, void *user)
+void polling_gone(struct session *s)
 {
-	struct session *s = user;
-
-	(void)x;
+	mem_free(s->poll);
 	s->poll = NULL;
 	session_close(s, METRIC_CLOSED_TRANSPORT);
 }
 
+static void on_gone(struct http_exchange *x, void *user)
+{
+	(void)x;
+	polling_gone(user);
+}
+
 void polling_answer(struct session *s, struct str packet)
 {
-	struct http_exchange *x = s->poll;
+	struct asker *to = s->poll;
 
 	s->poll = NULL;
 	metrics_inc(METRIC_WRITES);
 	metrics_add(METRIC_BYTES_OUT, packet.n);
-	front_answer(s->edge, x, 200, TEXT, packet);
+	front_reply(s->edge, to, TEXT, packet);
+	mem_free(to);
+}
+
+void polling_make_way(struct session *s)
+{
+	if (s->poll && s->out_first)
+		polling_flush(s);
+	else if (s->poll)
+		polling_answer(s, STR("6"));
 }
 
 static void add_packet(struct buf *out, const struct frame *frame)
@@ -78,22 +91,26 @@ void polling_flush(struct session *s)
 		polling_answer(s, buf_str(out));
 }
 
-static void on_get(struct edge *edge, struct session *s, struct http_exchange *x)
+void polling_get(struct edge *edge, struct session *s, const struct asker *from)
 {
 	if (s->poll) { /* two at once: nobody could say which packet came first */
 		session_close(s, METRIC_CLOSED_TRANSPORT);
-		front_refuse(edge, x, FRONT_BAD_REQUEST);
+		front_refuse_asker(edge, from, FRONT_BAD_REQUEST);
 		return;
 	}
-	s->poll = x;
+	s->poll = mem_try(sizeof(*s->poll));
+	if (!s->poll) {
+		session_close(s, METRIC_CLOSED_SLOW);
+		front_refuse_asker(edge, from, FRONT_SESSION_UNKNOWN);
+		return;
+	}
+	*s->poll = *from;
 	if (s->out_first)
 		polling_flush(s);
-	else if (s->probe && s->probe->probed)
-		polling_answer(
-			s,
-			STR("6")); /* an upgrade is under way: the client waits for its GET to end */
-	else
-		http_on_gone(x, on_gone, s);
+	else if (s->probed_away || (s->probe && s->probe->probed))
+		polling_answer(s, STR("6")); /* an upgrade is under way: the client waits for its GET to end */
+	else if (from->x)
+		http_on_gone(from->x, on_gone, s);
 }
 
 static int receive_base64(struct session *s, struct str text)
@@ -111,7 +128,7 @@ static int receive_base64(struct session *s, struct str text)
 	return err;
 }
 
-static void on_post(struct edge *edge, struct session *s, struct http_exchange *x, struct str body)
+void polling_post(struct edge *edge, struct session *s, const struct asker *from, struct str body)
 {
 	struct eio_packet packet;
 	bool asked_to_close = false;
@@ -127,9 +144,9 @@ static void on_post(struct edge *edge, struct session *s, struct http_exchange *
 	if (err != E_NOTFOUND && s->state == SESSION_OPEN)
 		session_close(s, METRIC_CLOSED_PARSE);
 	if (s->state == SESSION_OPEN || asked_to_close)
-		front_answer(edge, x, 200, "text/html", STR("ok"));
+		front_reply(edge, from, "text/html", STR("ok"));
 	else
-		front_refuse(edge, x, FRONT_BAD_REQUEST);
+		front_refuse_asker(edge, from, FRONT_BAD_REQUEST);
 }
 
 static void on_handshake(struct edge *edge, struct http_exchange *x,
@@ -158,13 +175,15 @@ static void on_handshake(struct edge *edge, struct http_exchange *x,
 void polling_on_request(struct edge *edge, struct session *s, struct http_exchange *x,
 			const struct http_request *request)
 {
+	struct asker from = { .x = x };
+
 	if (!s)
 		on_handshake(edge, x, request);
-	else if (s->ws ||
+	else if (s->ws || s->handing ||
 		 (request->method != HTTP_METHOD_GET && request->method != HTTP_METHOD_POST))
 		front_refuse(edge, x, FRONT_BAD_REQUEST);
 	else if (request->method == HTTP_METHOD_GET)
-		on_get(edge, s, x);
+		polling_get(edge, s, &from);
 	else
-		on_post(edge, s, x, request->body);
+		polling_post(edge, s, &from, request->body);
 }

@@ -4,8 +4,8 @@
 #include "common/base/mem.h"
 #include "common/log/log.h"
 #include "common/metrics/metrics.h"
-#include "services/edge/deliver.h"
 #include "services/edge/op.h"
+#include "services/edge/record.h"
 #include "services/edge/sock.h"
 
 struct str room_key_of(const void *room)
@@ -13,6 +13,14 @@ struct str room_key_of(const void *room)
 	const struct room *r = room;
 
 	return str_make(r->key, r->key_bytes);
+}
+
+struct str room_name_of(const struct room *room)
+{
+	struct str key = room_key_of(room), nsp, name;
+
+	/* A namespace has no comma. */
+	return str_cut(key, ',', &nsp, &name) ? name : key;
 }
 
 int room_key(struct str nsp, struct str name, struct buf *out, struct str *key)
@@ -38,7 +46,7 @@ struct room *room_find(struct edge *edge, struct str key)
 static int slot_of(const struct sock *sock, const struct room *room)
 {
 	/* The shorter list decides; both are small in the usual case. */
-	if (sock->room_count <= room->count) {
+	if (sock->room_count <= room->count || sock->state == SOCK_PARKED) {
 		for (uint32_t i = 0; i < sock->room_count; i++)
 			if (sock->rooms[i].room == room)
 				return (int)i;
@@ -50,6 +58,13 @@ static int slot_of(const struct sock *sock, const struct room *room)
 	return -1;
 }
 
+struct membership *room_membership(const struct sock *sock, const struct room *room)
+{
+	int slot = slot_of(sock, room);
+
+	return slot < 0 ? NULL : &sock->rooms[slot];
+}
+
 bool room_has(const struct sock *sock, struct str key)
 {
 	struct room *room = room_find(sock->edge, key);
@@ -57,14 +72,67 @@ bool room_has(const struct sock *sock, struct str key)
 	return room && slot_of(sock, room) >= 0;
 }
 
-/* Tell the router that we hold the room. epoch and since: what we had seen of it, 0: nothing. */
-static void subscribe(struct room *room, struct bus_link *link, uint64_t epoch, uint64_t since)
-{
-	struct wire_subscribe m = { .room = room_key_of(room), .epoch = epoch, .since = since };
+/* ── what the router knows ── */
 
-	/* While the link is down nothing is lost: room_on_fresh or the link's own repetition tells it. */
-	if (link && bus_link_send_msg(link, WIRE_SUBSCRIBE, &m, true) == 0)
-		room->pending++;
+int room_tell(struct room *room)
+{
+	struct shard *shard = room->shard;
+	struct wire_subscribe m = {
+		.room = room_key_of(room),
+		.epoch = room->since ? shard->old_epoch : 0,
+		.since = room->since,
+		.known_from = room->known_from,
+	};
+	int err = bus_link_send_msg(shard->link, WIRE_SUBSCRIBE, &m, true);
+
+	if (err)
+		return err;
+	room->pending++;
+	list_remove(&room->node);
+	list_append(&shard->rooms, &room->node);
+	return 0;
+}
+
+void room_untell(struct room *room)
+{
+	/* Asked about but not answered: what was told then is still all we know. */
+	if (room->confirmed)
+		room->since = room->shard->place;
+	room->confirmed = false;
+	room->pending = 0;
+}
+
+/* To its shard: at once, or when it is the room's turn. */
+static void settle_in(struct room *room, struct shard *shard)
+{
+	room->shard = shard;
+	list_remove(&room->node);
+	if (!shard)
+		return; /* told as soon as a router is known */
+	if (room_tell(room) == 0)
+		return;
+	list_append(&shard->untold, &room->node);
+	shard->syncing |= bus_link_up(shard->link); /* full: with its acknowledgements */
+}
+
+static void unsubscribe(const struct room *room, struct shard *shard)
+{
+	struct wire_unsubscribe m = { .room = room_key_of(room) };
+
+	if (shard && bus_link_send_msg(shard->link, WIRE_UNSUBSCRIBE, &m, true))
+		log_debug("room",
+			  "not told to the router: it will hear all rooms when the link is back");
+}
+
+void room_move(struct room *room, struct shard *owner)
+{
+	if (room->old && room->old != owner)
+		unsubscribe(room, room->old);
+	room->old = room->shard;
+	room->confirmed = false;
+	room->pending = 0;
+	room->since = room->known_from = 0; /* places of another shard */
+	settle_in(room, owner);
 }
 
 static struct room *create(struct edge *edge, struct str key)
@@ -76,33 +144,32 @@ static struct room *create(struct edge *edge, struct str key)
 	room->edge = edge;
 	room->key_bytes = (uint32_t)key.n;
 	memcpy(room->key, key.p, key.n);
-	list_init(&room->waiters);
+	list_init(&room->node);
 	if (map_put(&edge->rooms, room)) {
 		mem_free(room);
 		return NULL;
 	}
 	metrics_inc(METRIC_ROOMS_LOCAL);
-	subscribe(room, router_clnt_link(edge->router, key), 0, 0);
+	settle_in(room, shard_of(edge, key));
 	return room;
 }
 
 /* Forget a room without members; not while an answer is under way, which could be taken for the next one's. */
 static void release(struct room *room)
 {
-	struct edge *edge = room->edge;
-	struct wire_unsubscribe m = { .room = room_key_of(room) };
-	struct bus_link *link = router_clnt_link(edge->router, room_key_of(room));
-
-	if (room->count > 0 || room->pending > 0 || !list_empty(&room->waiters))
+	if (room->count > 0 || room->holds > 0 || room->pending > 0)
 		return;
-	if (link && bus_link_send_msg(link, WIRE_UNSUBSCRIBE, &m, true))
-		log_debug("room",
-			  "not told to the router: it will hear all rooms when the link is back");
-	map_del(&edge->rooms, room_key_of(room));
+	unsubscribe(room, room->shard);
+	if (room->old)
+		unsubscribe(room, room->old);
+	list_remove(&room->node);
+	map_del(&room->edge->rooms, room_key_of(room));
 	metrics_dec(METRIC_ROOMS_LOCAL);
 	mem_free(room->members);
 	mem_free(room);
 }
+
+/* ── members ── */
 
 static int add_member(struct sock *sock, struct room *room)
 {
@@ -113,65 +180,115 @@ static int add_member(struct sock *sock, struct room *room)
 	    mem_grow((void **)&sock->rooms, &sock->room_cap, sizeof(*sock->rooms)))
 		return E_NOMEM;
 	room->members[room->count] = (struct member){ sock, sock->room_count };
-	sock->rooms[sock->room_count] = (struct membership){ room, room->count };
+	sock->rooms[sock->room_count] = (struct membership){ .room = room, .index = room->count };
 	room->count++;
 	sock->room_count++;
 	metrics_inc(METRIC_MEMBERSHIPS);
 	return 0;
 }
 
-int room_join(struct sock *sock, struct str key, struct room **room)
+static void set_joined(struct membership *m, const struct item *item)
+{
+	struct room *room = m->room;
+
+	if (item) {
+		m->joined = item->place;
+		m->shard = item->shard;
+		m->saved = true;
+		m->by_connect = item->bits & ITEM_BY_CONNECT;
+	} else if (room->confirmed) {
+		m->joined = room->shard->place;
+		m->shard = room->shard->id;
+	}
+}
+
+int room_join(struct sock *sock, struct str key, const struct item *item,
+	      struct membership **membership)
 {
 	struct edge *edge = sock->edge;
-	struct room *r = room_find(edge, key);
-	int err = 0;
+	struct room *room = room_find(edge, key);
+	int slot = room ? slot_of(sock, room) : -1, err;
+	struct membership *m;
 
-	if (!r || slot_of(sock, r) < 0) {
-		if (sock->room_count >= (uint64_t)edge->svc->conf.max_rooms) {
-			metrics_inc(METRIC_LIMITED_ROOMS);
-			return E_FULL;
-		}
-		if (!r)
-			r = create(edge, key);
-		if (!r)
-			return E_NOMEM;
-		err = add_member(sock, r);
-		if (err) {
-			release(r);
-			return err;
-		}
+	if (slot >= 0) {
+		*membership = &sock->rooms[slot];
+		return 0;
 	}
-	*room = r;
-	return r->confirmed ? 0 : E_AGAIN;
+	if (sock->room_count > (uint64_t)edge->svc->conf.max_rooms) { /* its own is one of them */
+		metrics_inc(METRIC_LIMITED_ROOMS);
+		return E_FULL;
+	}
+	if (!room)
+		room = create(edge, key);
+	if (!room)
+		return E_NOMEM;
+	err = add_member(sock, room);
+	if (err) {
+		release(room);
+		return err;
+	}
+	*membership = m = &sock->rooms[sock->room_count - 1];
+	set_joined(m, item);
+	m->waiting = !room->confirmed;
+	sock->unconfirmed += m->waiting;
+	return 0;
+}
+
+static void remove_index(struct room *room, uint32_t index)
+{
+	uint32_t last = --room->count;
+
+	if (index == last)
+		return;
+	room->members[index] = room->members[last];
+	room->members[index].sock->rooms[room->members[index].slot].index = index;
 }
 
 static void remove_slot(struct sock *sock, uint32_t slot)
 {
 	struct membership gone = sock->rooms[slot];
 	struct room *room = gone.room;
-	uint32_t last = --room->count;
+	uint32_t last = --sock->room_count;
 
-	if (gone.index != last) {
-		room->members[gone.index] = room->members[last];
-		room->members[gone.index].sock->rooms[room->members[gone.index].slot].index =
-			gone.index;
-	}
-	last = --sock->room_count;
+	if (sock->state == SOCK_PARKED)
+		room->holds--;
+	else
+		remove_index(room, gone.index);
+	sock->unconfirmed -= gone.waiting;
 	if (slot != last) {
 		sock->rooms[slot] = sock->rooms[last];
-		sock->rooms[slot].room->members[sock->rooms[slot].index].slot = slot;
+		if (sock->state != SOCK_PARKED)
+			sock->rooms[slot].room->members[sock->rooms[slot].index].slot = slot;
 	}
 	metrics_dec(METRIC_MEMBERSHIPS);
 	release(room);
 }
 
-void room_leave(struct sock *sock, struct str key)
+bool room_leave(struct sock *sock, struct str key)
 {
 	struct room *room = room_find(sock->edge, key);
 	int slot = room ? slot_of(sock, room) : -1;
 
 	if (slot >= 0)
 		remove_slot(sock, (uint32_t)slot);
+	return slot >= 0;
+}
+
+void room_leave_unconfirmed(struct sock *sock)
+{
+	for (uint32_t i = sock->room_count; i-- > 0;)
+		if (sock->rooms[i].waiting)
+			remove_slot(sock, i);
+}
+
+void room_leave_stale(struct sock *sock)
+{
+	for (uint32_t i = sock->room_count; i-- > 0;) {
+		if (!sock->rooms[i].stale)
+			continue;
+		record_save_left(sock, room_name_of(sock->rooms[i].room));
+		remove_slot(sock, i);
+	}
 }
 
 void room_leave_all(struct sock *sock)
@@ -183,34 +300,75 @@ void room_leave_all(struct sock *sock)
 	sock->room_cap = 0;
 }
 
-void room_on_fresh(void *ctx, struct bus_link *link, uint64_t old_epoch)
+void room_park_all(struct sock *sock)
 {
-	struct edge *edge = ctx;
-	uint64_t since = deliver_place(link);
-
-	MAP_EACH(&edge->rooms, struct room, room) {
-		if (router_clnt_link(edge->router, room_key_of(room)) != link)
-			continue;
-		room->pending = 0;
-		subscribe(room, link, room->confirmed ? old_epoch : 0, room->confirmed ? since : 0);
+	for (uint32_t i = sock->room_count; i-- > 0;) /* a join that was never answered */
+		if (sock->rooms[i].joined == 0)
+			remove_slot(sock, i);
+	for (uint32_t i = 0; i < sock->room_count; i++) {
+		remove_index(sock->rooms[i].room, sock->rooms[i].index);
+		sock->rooms[i].room->holds++;
+		sock->rooms[i].waiting = false;
 	}
-	deliver_set_place(link, 0);
-	router_clnt_synced(edge->router, link);
+	sock->unconfirmed = 0;
 }
 
-void room_on_subscribed(struct edge *edge, const struct wire_subscribed *m)
+/* ── from the routers ── */
+
+/* Something of it was lost to this edge: who was in it all the time is told by being closed, and is not recovered. */
+static void tell_gap(struct room *room)
 {
+	log_warn("room", "messages may have been missed: the router's history does not reach back",
+		 KV_STR("room", room_key_of(room)));
+	/* Closing takes members out: the last one takes the place of one that goes. */
+	for (uint32_t i = room->count; i-- > 0;) {
+		struct sock *sock = i < room->count ? room->members[i].sock : NULL;
+
+		if (!sock || sock->rooms[room->members[i].slot].waiting)
+			continue;
+		record_end(sock);
+		if (sock->session)
+			session_close(sock->session, METRIC_CLOSED_GAP);
+	}
+	if (room->holds > 0)
+		record_end_holders(room);
+}
+
+static void confirm(struct room *room, uint64_t place)
+{
+	room->confirmed = true;
+	for (uint32_t i = room->count; i-- > 0;) {
+		struct sock *sock = i < room->count ? room->members[i].sock : NULL;
+		struct membership *m = sock ? &sock->rooms[room->members[i].slot] : NULL;
+
+		if (!m || !m->waiting)
+			continue;
+		m->waiting = false;
+		if (m->joined == 0) {
+			m->joined = place;
+			m->shard = room->shard->id;
+		}
+		if (--sock->unconfirmed == 0)
+			op_settled(sock);
+	}
+}
+
+void room_on_subscribed(struct shard *shard, const struct wire_subscribed *m)
+{
+	struct edge *edge = shard->edge;
 	struct room *room = room_find(edge, m->room);
 
-	if (!room)
+	shard_passed(shard, m->place);
+	if (!room || room->shard != shard)
 		return;
-	if (room->pending > 0)
-		room->pending--;
+	if (room->pending > 0 && --room->pending > 0)
+		return; /* told twice: the second answer is the one that counts */
+	if (room->since == 0 || m->gap)
+		room->known_from = m->place;
+	room->holds++; /* it stays while its members go on */
 	if (m->gap)
-		log_warn("room",
-			 "messages may have been missed: the router's history does not reach back",
-			 KV_STR("room", m->room));
-	room->confirmed = true;
-	op_room_confirmed(room);
+		tell_gap(room);
+	confirm(room, m->place);
+	room->holds--;
 	release(room);
 }

@@ -6,13 +6,15 @@
  *   (none) ──SUBSCRIBE──▶ pending ─────────▶ confirmed ──UNSUBSCRIBE──▶ (none)
  *
  * A join is answered only when the room is confirmed: whatever is published after the answer arrives. After a router came back without
- * knowing us, every room is told again; its members notice nothing.
+ * knowing us, every room is told again; its members notice nothing. Sockets whose client is away hold their rooms, so that what comes
+ * meanwhile survives the router. Each socket is in a room of its own, named by its id.
  * Thread: loop thread.
  */
 #ifndef ROOMWIRE_EDGE_ROOM_H
 #define ROOMWIRE_EDGE_ROOM_H
 
-#include "services/edge/edge.h"
+#include "proto/item.h"
+#include "services/edge/shard.h"
 
 #define ROOM_KEY_BYTES 1024
 
@@ -23,33 +25,60 @@ struct member {
 	uint32_t slot; /* in sock->rooms */
 };
 
+/* A socket in a room. */
+struct membership {
+	struct room *room;
+	uint32_t index;  /* in room->members; of a parked socket: nothing */
+	uint32_t shard;  /* whose place `joined` is */
+	uint64_t joined; /* place behind which messages are for this socket; 0: not known yet */
+	bool waiting;    /* for the router's confirmation: nothing is delivered to it yet */
+	bool saved;      /* the session's router was told */
+	bool stale;      /* recovered, and not yet claimed again by the namespace's rules */
+	bool by_connect; /* by the namespace's rules, not by an event */
+};
+
 struct room {
 	struct edge *edge;
+	struct list node;       /* on shard->rooms or shard->untold */
+	struct shard *shard;    /* NULL: no router is known */
+	struct shard *old;      /* it belonged to this one: publishers may not know better yet */
 	struct member *members; /* dense */
 	uint32_t count, cap;
+	uint32_t holds;      /* parked sockets */
 	uint32_t pending;    /* SUBSCRIBEs without an answer yet */
-	bool confirmed;      /* was once: the router may have sent us something */
-	struct list waiters; /* struct op */
+	bool confirmed;      /* the router has answered since it was told last */
+	uint64_t since;      /* all messages up to here were handled; 0: it was never confirmed */
+	uint64_t known_from; /* behind this, the edge's history has all messages of the room */
 	uint32_t key_bytes;
 	char key[]; /* namespace ',' name */
 };
 
 struct str room_key_of(const void *room); /* for the map */
+struct str room_name_of(const struct room *room);
 /*
  * Make the key of a room: appended to out, BORROWED from it. E_RANGE: the name is empty or too long.
  */
 int room_key(struct str nsp, struct str name, struct buf *out, struct str *key) MUST_CHECK;
 struct room *room_find(struct edge *edge, struct str key);
 bool room_has(const struct sock *sock, struct str key);
+struct membership *room_membership(const struct sock *sock, const struct room *room); /* or NULL */
 /*
- * 0: joined (or already in) and confirmed; E_AGAIN: joined, wait on *room for the router; E_FULL: too many rooms; E_NOMEM.
+ * Join; harmless when in it. item: NULL, or place and shard it was joined at in an earlier life. 0 (the socket's `unconfirmed` says whether the router
+ * must confirm it first), E_FULL: too many rooms; E_NOMEM.
  */
-int room_join(struct sock *sock, struct str key, struct room **room) MUST_CHECK;
-void room_leave(struct sock *sock, struct str key); /* harmless when not in it */
+int room_join(struct sock *sock, struct str key, const struct item *item,
+	      struct membership **membership) MUST_CHECK;
+bool room_leave(struct sock *sock, struct str key); /* false: was not in it */
+void room_leave_unconfirmed(struct sock *sock);
+void room_leave_stale(struct sock *sock); /* and tell the session's router */
 void room_leave_all(struct sock *sock);
+/* The client is away: its rooms are held without it. */
+void room_park_all(struct sock *sock);
 
-/* From the routers. */
-void room_on_fresh(void *ctx, struct bus_link *link, uint64_t old_epoch);
-void room_on_subscribed(struct edge *edge, const struct wire_subscribed *m);
+/* For shard.c: subscribe (again), to the room's shard. 0, or why the link does not take it now. */
+int room_tell(struct room *room) MUST_CHECK;
+void room_untell(struct room *room); /* the router knows nothing of it any more */
+void room_move(struct room *room, struct shard *owner);
+void room_on_subscribed(struct shard *shard, const struct wire_subscribed *m);
 
 #endif

@@ -6,6 +6,8 @@
 #include "common/base/clock.h"
 #include "common/base/mem.h"
 #include "common/base/rnd.h"
+#include "services/edge/front.h"
+#include "services/edge/handover.h"
 #include "services/edge/sock.h"
 
 static void on_heartbeat(struct wheel_timer *timer)
@@ -97,14 +99,19 @@ static void uncount_address(struct session *s)
 	s->address = NULL;
 }
 
-struct session *session_open(struct edge *edge, struct str token, struct str address)
+static struct session *create(struct edge *edge, struct str sid, struct str token)
 {
 	struct session *s = mem_try(sizeof(*s));
 
 	if (!s)
 		return NULL;
 	s->edge = edge;
-	rnd_id(s->sid, EDGE_ID_BYTES);
+	if (sid.n == EDGE_ID_BYTES) {
+		memcpy(s->sid, sid.p, EDGE_ID_BYTES);
+	} else {
+		memcpy(s->sid, edge->tag, EDGE_TAG_BYTES);
+		rnd_id(s->sid + EDGE_TAG_BYTES, EDGE_ID_BYTES - EDGE_TAG_BYTES);
+	}
 	if (token.n)
 		s->token = str_dup(token);
 	list_init(&s->dirty);
@@ -116,11 +123,44 @@ struct session *session_open(struct edge *edge, struct str token, struct str add
 		mem_free(s);
 		return NULL;
 	}
+	metrics_inc(METRIC_CONNECTIONS);
+	return s;
+}
+
+static void await_greeting(struct session *s)
+{
+	svc_arm(s->edge->svc, &s->greeting,
+		clock_ms() + (uint64_t)s->edge->svc->conf.connect_timeout_ms);
+}
+
+struct session *session_open(struct edge *edge, struct str token, struct str address)
+{
+	struct session *s = create(edge, STR_NONE, token);
+
+	if (!s)
+		return NULL;
 	s->address = count_address(edge, address);
 	restart_heartbeat(s);
-	svc_arm(edge->svc, &s->greeting, clock_ms() + (uint64_t)edge->svc->conf.connect_timeout_ms);
+	await_greeting(s);
 	metrics_inc(METRIC_CONNECTS);
-	metrics_inc(METRIC_CONNECTIONS);
+	return s;
+}
+
+struct session *session_adopt(struct edge *edge, const struct wire_handed *m)
+{
+	struct session *s = create(edge, m->sid, m->token);
+	uint64_t timeout_ms = (uint64_t)edge->svc->conf.ping_timeout_ms;
+
+	if (!s)
+		return NULL;
+	s->deadline_ms = clock_ms() + m->pong_ms;
+	s->awaiting_pong = m->awaiting_pong;
+	s->greeted = m->greeted;
+	svc_arm(edge->svc, &s->heartbeat,
+		m->awaiting_pong || m->pong_ms < timeout_ms ? s->deadline_ms :
+							      s->deadline_ms - timeout_ms);
+	if (!s->greeted)
+		await_greeting(s);
 	return s;
 }
 
@@ -286,7 +326,7 @@ void session_flush(struct session *s)
 		polling_flush(s);
 }
 
-static void drop_queue(struct session *s)
+void session_drop_queue(struct session *s)
 {
 	while (s->out_first) {
 		struct out_node *node = s->out_first;
@@ -315,6 +355,13 @@ static void close_transports(struct session *s, enum metric reason)
 	s->ws = s->probe = NULL;
 }
 
+/* Not after what was lost, or what the client itself or we ended on purpose. */
+static bool is_recoverable(enum metric reason)
+{
+	return reason != METRIC_CLOSED_GAP && reason != METRIC_CLOSED_PARSE &&
+	       reason != METRIC_CLOSED_TOKEN;
+}
+
 void session_close(struct session *s, enum metric reason)
 {
 	struct edge *edge = s->edge;
@@ -333,9 +380,10 @@ void session_close(struct session *s, enum metric reason)
 	svc_cancel(edge->svc, &s->heartbeat);
 	svc_cancel(edge->svc, &s->greeting);
 	close_transports(s, reason);
-	sock_close_all(s);
+	handover_cancel(s);
+	sock_close_all(s, is_recoverable(reason));
 	drop_assembly(s);
-	drop_queue(s);
+	session_drop_queue(s);
 	uncount_address(s);
 	list_remove(&s->dirty);
 	list_append(&edge->dead_sessions, &s->dirty);

@@ -23,9 +23,25 @@ struct ws_link {
 	struct edge *edge;
 	struct session *session; /* NULL once the session let go of it */
 	struct ws_conn *conn;
+	struct away *away;        /* OWNED: the session it probes is at another edge; see handover.h */
 	bool probing;             /* asks to take over a polling session */
 	bool probed;              /* said "2probe" */
 	struct wheel_timer timer; /* the upgrade's deadline */
+};
+
+/* Who asks: a client of ours, or another edge for one of its. */
+struct asker {
+	struct http_exchange *x;      /* NULL: another edge */
+	struct bus_question question; /* of the other edge */
+	uint64_t get;                 /* its number there */
+};
+
+/* Waits for a session that is on its way to it: another edge has the WebSocket now. */
+struct handing {
+	struct list node; /* on edge->handing */
+	struct session *session;
+	uint64_t since_ms;
+	struct bus_question question;
 };
 
 struct out_node {
@@ -55,7 +71,9 @@ struct session {
 	struct list socks;          /* struct sock */
 	struct ws_link *ws;         /* the transport, or NULL: polling */
 	struct ws_link *probe;      /* a WebSocket that wants to become the transport */
-	struct http_exchange *poll; /* a GET that waits for packets */
+	bool probed_away;           /* such a one is at another edge */
+	struct handing *handing;    /* OWNED; NULL: nobody waits for it */
+	struct asker *poll;         /* a GET that waits for packets; OWNED */
 	struct out_node *out_first, *out_last;
 	size_t out_bytes;
 	struct assembly *assembly;
@@ -72,6 +90,8 @@ struct session *session_find(struct edge *edge,
 struct session *session_open(struct edge *edge, struct str token, struct str address);
 /* Whether one more client from this address may come: 0, or an HTTP status. */
 int session_admit(struct edge *edge, struct str address);
+/* One that comes from another edge, with its id. */
+struct session *session_adopt(struct edge *edge, const struct wire_handed *m);
 /* The open packet's JSON ({"sid":…}) behind its '0'. upgrades: whether a WebSocket may take over. */
 void session_add_open(const struct session *s, bool upgrades, struct buf *out);
 /* A packet came in by the current transport. Text that is no packet, or cannot be one here, closes the session. */
@@ -82,6 +102,8 @@ void session_send(struct session *s, struct frame *frame);
 void session_send_text(struct session *s, struct str payload); /* encodes a frame of its own */
 /* Write what is queued as far as the transport takes it. */
 void session_flush(struct session *s);
+/* Forget what is queued. */
+void session_drop_queue(struct session *s);
 /* End it. Clients see a closed transport. Harmless twice. */
 void session_close(struct session *s, enum metric reason);
 void session_free(struct session *s); /* at the end of the turn */

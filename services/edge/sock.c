@@ -3,7 +3,11 @@
 
 #include "common/base/mem.h"
 #include "common/base/rnd.h"
+#include "services/edge/deliver.h"
 #include "services/edge/op.h"
+#include "services/edge/record.h"
+#include "services/edge/restore.h"
+#include "services/edge/room.h"
 
 /* A packet that waits for the one before it. */
 struct parked {
@@ -13,9 +17,9 @@ struct parked {
 	struct blob *attachments[];
 };
 
-struct str sock_id_of(const void *sock)
+struct str sock_id_of(const struct sock *sock)
 {
-	return str_make(((const struct sock *)sock)->id, EDGE_ID_BYTES);
+	return str_make(sock->id, EDGE_ID_BYTES);
 }
 
 static void send_packet(struct sock *sock, struct buf *text, struct blob *const *attachments,
@@ -45,13 +49,14 @@ void sock_emit(struct sock *sock, struct str event, struct str args,
 {
 	struct buf *out = &sock->edge->work;
 
-	if (sock->state == SOCK_CLOSED)
+	if (!sock->session)
 		return;
 	buf_reset(out);
 	buf_addc(out, '4');
 	sio_encode_head(out, attachment_count ? SIO_BINARY_EVENT : SIO_EVENT, attachment_count,
 			sock->nsp->name, -1);
-	sio_encode_args(out, event, args);
+	deliver_add_args(out, event, args,
+			 record_offered(sock->edge) ? shard_offset(sock->edge) : STR_NONE, false);
 	send_packet(sock, out, attachments, attachment_count);
 }
 
@@ -60,7 +65,7 @@ void sock_ack(struct sock *sock, uint64_t ack_id, struct str args, struct blob *
 {
 	struct buf *out = &sock->edge->work;
 
-	if (sock->state == SOCK_CLOSED)
+	if (!sock->session)
 		return;
 	buf_reset(out);
 	buf_addc(out, '4');
@@ -96,7 +101,7 @@ static struct sock *find_sock(struct session *s, struct str nsp)
 	return NULL;
 }
 
-static struct sock *create(struct session *s, const struct profile_nsp *nsp)
+struct sock *sock_create(struct session *s, const struct profile_nsp *nsp, struct str id)
 {
 	struct sock *sock = mem_try(sizeof(*sock));
 
@@ -105,13 +110,13 @@ static struct sock *create(struct session *s, const struct profile_nsp *nsp)
 	sock->edge = s->edge;
 	sock->session = s;
 	sock->nsp = nsp;
-	rnd_id(sock->id, EDGE_ID_BYTES);
+	if (id.n == EDGE_ID_BYTES)
+		memcpy(sock->id, id.p, EDGE_ID_BYTES);
+	else
+		rnd_id(sock->id, EDGE_ID_BYTES);
 	list_init(&sock->inbox);
+	list_init(&sock->home_node);
 	wheel_timer_init(&sock->token_timer, NULL);
-	if (map_put(&s->edge->socks, sock)) {
-		mem_free(sock);
-		return NULL;
-	}
 	list_append(&s->socks, &sock->node);
 	metrics_inc(METRIC_SOCKETS);
 	return sock;
@@ -197,7 +202,7 @@ static void on_connect(struct session *s, struct str text, const struct sio_pack
 		refuse_namespace(s, packet->nsp);
 		return;
 	}
-	sock = create(s, nsp);
+	sock = sock_create(s, nsp, STR_NONE);
 	if (sock)
 		op_begin_connect(sock, text, packet);
 	else
@@ -223,7 +228,7 @@ void sock_receive(struct session *s, struct str text, const struct sio_packet *p
 		break;
 	case SIO_EVENT:
 	case SIO_BINARY_EVENT:
-		if (sock->op || !list_empty(&sock->inbox))
+		if (sock->op || sock->state != SOCK_CONNECTED || !list_empty(&sock->inbox))
 			park(sock, text, attachments, attachment_count);
 		else
 			op_begin_event(sock, text, packet, attachments, attachment_count);
@@ -233,46 +238,133 @@ void sock_receive(struct session *s, struct str text, const struct sio_packet *p
 	}
 }
 
+/* ── held frames ── */
+
+void sock_hold(struct sock *sock, struct frame *frame)
+{
+	struct edge *edge = sock->edge;
+	struct out_node *node;
+
+	if (!sock->session)
+		return;
+	node = slab_get(&edge->out_nodes);
+	if (!node ||
+	    sock->held_bytes + frame->payload_bytes > (size_t)edge->svc->conf.max_unsent_bytes) {
+		slab_put(&edge->out_nodes, node);
+		session_close(sock->session, METRIC_CLOSED_SLOW);
+		return;
+	}
+	node->frame = frame_ref(frame);
+	if (sock->held_last)
+		sock->held_last->next = node;
+	else
+		sock->held_first = node;
+	sock->held_last = node;
+	sock->held_bytes += frame->payload_bytes;
+	metrics_add(METRIC_UNSENT_BYTES, frame->payload_bytes);
+}
+
+static struct frame *take_held(struct sock *sock)
+{
+	struct out_node *node = sock->held_first;
+	struct frame *frame = node->frame;
+
+	sock->held_first = node->next;
+	if (!node->next)
+		sock->held_last = NULL;
+	sock->held_bytes -= frame->payload_bytes;
+	metrics_add(METRIC_UNSENT_BYTES, -(uint64_t)frame->payload_bytes);
+	slab_put(&sock->edge->out_nodes, node);
+	return frame;
+}
+
+void sock_send_held(struct sock *sock)
+{
+	while (sock->held_first && sock->session) {
+		struct frame *frame = take_held(sock);
+
+		session_send(sock->session, frame);
+		frame_unref(&frame);
+	}
+}
+
+void sock_drop_held(struct sock *sock)
+{
+	while (sock->held_first) {
+		struct frame *frame = take_held(sock);
+
+		frame_unref(&frame);
+	}
+}
+
+/* ── end ── */
+
+static void say_disconnect(struct sock *sock)
+{
+	struct buf *out = &sock->edge->work;
+
+	buf_reset(out);
+	buf_addc(out, '4');
+	sio_encode_head(out, SIO_DISCONNECT, 0, sock->nsp->name, -1);
+	send_packet(sock, out, NULL, 0);
+}
+
+/* What only a socket with a client has. */
+static void end_work(struct sock *sock)
+{
+	struct list *node;
+
+	if (sock->op)
+		op_cancel(sock->op);
+	restore_free(sock);
+	sock_drop_held(sock);
+	svc_cancel(sock->edge->svc, &sock->token_timer);
+	while ((node = list_pop(&sock->inbox)) != NULL)
+		free_parked(CONTAINER_OF(node, struct parked, node));
+	sock->inbox_bytes = 0;
+	metrics_dec(METRIC_SOCKETS);
+}
+
 void sock_close(struct sock *sock, bool tell)
 {
 	struct edge *edge = sock->edge;
-	struct list *node;
 
-	if (sock->state == SOCK_CLOSED)
+	if (!sock->session)
 		return;
-	if (tell) {
-		buf_reset(&edge->work);
-		buf_addc(&edge->work, '4');
-		sio_encode_head(&edge->work, SIO_DISCONNECT, 0, sock->nsp->name, -1);
-		send_packet(sock, &edge->work, NULL, 0);
-		if (sock->state == SOCK_CLOSED)
-			return;
-	}
+	if (tell)
+		say_disconnect(sock);
+	if (!sock->session) /* it was too slow for that */
+		return;
+	end_work(sock);
+	record_end(sock);
+	room_leave_all(sock);
 	sock->state = SOCK_CLOSED;
 	sock->session = NULL;
-	if (sock->op)
-		op_cancel(sock->op);
-	svc_cancel(edge->svc, &sock->token_timer);
-	map_del(&edge->socks, sock_id_of(sock));
-	room_leave_all(sock);
-	while ((node = list_pop(&sock->inbox)) != NULL)
-		free_parked(CONTAINER_OF(node, struct parked, node));
-	metrics_dec(METRIC_SOCKETS);
 	list_remove(&sock->node);
 	list_append(&edge->dead_socks, &sock->node);
 }
 
-void sock_close_all(struct session *s)
+void sock_close_all(struct session *s, bool recoverable)
 {
 	struct list *node;
 
-	while ((node = list_first(&s->socks)) != NULL)
-		sock_close(CONTAINER_OF(node, struct sock, node), false);
+	while ((node = list_first(&s->socks)) != NULL) {
+		struct sock *sock = CONTAINER_OF(node, struct sock, node);
+
+		if (!recoverable || !sock->pid[0] || !record_offered(s->edge) ||
+		    (sock->state != SOCK_CONNECTED && !sock->restore)) {
+			sock_close(sock, false);
+			continue;
+		}
+		end_work(sock);
+		record_park(sock);
+	}
 }
 
 void sock_free(struct sock *sock)
 {
 	list_remove(&sock->node);
+	list_remove(&sock->home_node);
 	mem_free(sock->user);
 	mem_free(sock);
 }

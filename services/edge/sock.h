@@ -2,21 +2,23 @@
 /*
  * A Socket.IO socket: one namespace of one client, with its user, its rooms, and the event that is being worked on.
  *
- *      CONNECT                  all asked and joined             DISCONNECT, session ends, token ends
+ *      CONNECT                  all asked and joined             DISCONNECT, token ends
  *   ─────────────▶ SOCK_CONNECTING ───────────────▶ SOCK_CONNECTED ─────────────────────▶ SOCK_CLOSED ── end of turn ──▶ freed
+ *                                                        │ transport gone                   ▲
+ *                                                        └────────▶ SOCK_PARKED ────────────┘ see record.h
  *
+ * What comes for its rooms while it is connecting is kept until the CONNECT is answered.
  * Events of one socket are worked on one after another: while one waits (for auth, for a router) the next ones are parked, bounded by
  * SOCK_INBOX_BYTES. Thread: loop thread.
  */
 #ifndef ROOMWIRE_EDGE_SOCK_H
 #define ROOMWIRE_EDGE_SOCK_H
 
-#include "services/edge/room.h"
 #include "services/edge/session.h"
 
 #define SOCK_INBOX_BYTES (1u << 20)
 
-enum sock_state { SOCK_CONNECTING = 0, SOCK_CONNECTED, SOCK_CLOSED };
+enum sock_state { SOCK_CONNECTING = 0, SOCK_CONNECTED, SOCK_PARKED, SOCK_CLOSED };
 
 /* Who it is: as auth said. One block. */
 struct user {
@@ -26,41 +28,57 @@ struct user {
 	char data[];
 };
 
-struct membership {
-	struct room *room;
-	uint32_t index; /* in room->members */
-};
-
+struct membership;
 struct op;
+struct restore;
+struct shard;
 
 struct sock {
-	struct list node; /* on session->socks, or edge->dead_socks */
+	struct list node; /* on session->socks, edge->parked, or edge->dead_socks */
 	struct edge *edge;
-	struct session *session; /* NULL once closed */
+	struct session *session; /* NULL once parked or closed */
 	const struct profile_nsp *nsp;
 	enum sock_state state;
 	char id[EDGE_ID_BYTES];
 	struct user *user; /* OWNED; NULL: nobody in particular */
+	char pid[EDGE_ID_BYTES];   /* private id; first byte 0: cannot be recovered */
+	bool told;                 /* the session's router has been told of it */
+	bool unparking;
+	bool refresh_told;
+	uint64_t generation;       /* of our claim to it */
+	uint64_t save_ref;         /* the router has not said yet that it has this change; 0: it has all */
+	uint64_t parked_at_ms;
+	struct shard *home;        /* whose router keeps the session; NULL: none is known */
+	struct list home_node;     /* on home->homed or home->homed_untold */
+	struct restore *restore;   /* OWNED; NULL unless it is being recovered */
+	struct out_node *held_first, *held_last; /* what waits for the answer to CONNECT */
+	size_t held_bytes;
 	struct membership *rooms;
 	uint32_t room_count, room_cap;
+	uint32_t unconfirmed; /* of them */
 	struct op *op;     /* the event that is being worked on */
 	struct list inbox; /* struct parked */
 	size_t inbox_bytes;
-	bool unparking;
-	bool refresh_told;
 	uint64_t mark; /* see deliver.c */
 	struct wheel_timer token_timer;
 };
 
-struct str sock_id_of(const void *sock); /* for the map */
+struct str sock_id_of(const struct sock *sock);
 /* A whole packet of a client: text as it came, decoded as packet, with its attachments (referenced, not TAKEN). */
 void sock_receive(struct session *s, struct str text, const struct sio_packet *packet,
 		  struct blob *const *attachments, uint32_t attachment_count);
 /* Work on parked packets until one waits. */
 void sock_unpark(struct sock *sock);
-/* Leave all rooms and end. tell: with a DISCONNECT packet. Harmless twice. */
+/* Leave all rooms and end, for good. tell: with a DISCONNECT packet. Harmless twice. */
 void sock_close(struct sock *sock, bool tell);
-void sock_close_all(struct session *s);
+/* The session has ended. recoverable: its clients may come back to what they had. */
+void sock_close_all(struct session *s, bool recoverable);
+/* Keep a frame (referenced, not TAKEN) until the CONNECT is answered. Past MAX_UNSENT_BYTES the session is closed. */
+void sock_hold(struct sock *sock, struct frame *frame);
+void sock_send_held(struct sock *sock);
+void sock_drop_held(struct sock *sock);
+/* For restore.c and handover.c: a socket of this session, with this id or (empty) a new one. NULL when out of memory. */
+struct sock *sock_create(struct session *s, const struct profile_nsp *nsp, struct str id);
 void sock_free(struct sock *sock); /* at the end of the turn */
 
 /* Send an event, or an ack. args: JSON joined by commas. */

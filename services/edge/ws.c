@@ -8,6 +8,7 @@
 #include "common/base/clock.h"
 #include "common/base/mem.h"
 #include "services/edge/front.h"
+#include "services/edge/handover.h"
 
 static void on_upgrade_timeout(struct wheel_timer *timer)
 {
@@ -38,8 +39,8 @@ static struct str behind_header(struct str head)
 	return STR_NONE;
 }
 
-static struct ws_link *take_socket(struct edge *edge, struct http_exchange *x, struct session *s,
-				   struct str key)
+struct ws_link *ws_take_socket(struct edge *edge, struct http_exchange *x, struct session *s,
+			       struct str key)
 {
 	struct ws_link *link = mem_try(sizeof(*link));
 	struct buf head = BUF_INIT((size_t)edge->svc->conf.max_payload + HTTP_MAX_HEADER_BYTES * 2);
@@ -68,7 +69,7 @@ static struct ws_link *take_socket(struct edge *edge, struct http_exchange *x, s
 	return link;
 }
 
-static bool is_websocket(struct http_exchange *x, struct str *key)
+bool ws_is_handshake(struct http_exchange *x, struct str *key)
 {
 	struct str upgrade, version;
 
@@ -91,7 +92,7 @@ static void begin_session(struct edge *edge, struct http_exchange *x,
 		buf_fini(&scratch);
 		return;
 	}
-	s->ws = take_socket(edge, x, s, key);
+	s->ws = ws_take_socket(edge, x, s, key);
 	if (!s->ws) {
 		metrics_inc(METRIC_CONNECTIONS_POLLING); /* session_close counts it down */
 		session_close(s, METRIC_CLOSED_TRANSPORT);
@@ -107,7 +108,7 @@ static void begin_session(struct edge *edge, struct http_exchange *x,
 static void begin_upgrade(struct edge *edge, struct session *s, struct http_exchange *x,
 			  struct str key)
 {
-	struct ws_link *link = take_socket(edge, x, s, key);
+	struct ws_link *link = ws_take_socket(edge, x, s, key);
 
 	if (!link)
 		return;
@@ -124,10 +125,10 @@ void ws_on_request(struct edge *edge, struct session *s, struct http_exchange *x
 
 	if (!cors_allows_websocket(edge, x))
 		front_refuse(edge, x, FRONT_FORBIDDEN);
-	else if (!is_websocket(x, &key))
+	else if (!ws_is_handshake(x, &key))
 		front_refuse(edge, x, FRONT_BAD_REQUEST);
-	else if (s && (s->ws || s->probe))
-		take_socket(
+	else if (s && (s->ws || s->probe || s->probed_away))
+		ws_take_socket(
 			edge, x, NULL,
 			key); /* one too many: accepted and closed (on_open), as clients expect it */
 	else if (s)
@@ -140,13 +141,13 @@ static void on_open(void *user)
 {
 	struct ws_link *link = user;
 
-	if (!link->session)
+	if (!link->session && !link->away)
 		ws_close(link->conn, 1000, NULL);
-	else if (!link->probing)
+	else if (link->session && !link->probing)
 		session_flush(link->session);
 }
 
-static void write_text(struct ws_link *link, struct str payload)
+void ws_write_text(struct ws_link *link, struct str payload)
 {
 	struct frame *frame = frame_new(payload, false);
 
@@ -177,11 +178,8 @@ static void receive_probe(struct ws_link *link, struct str data)
 
 	if (!link->probed && str_is(data, "2probe")) {
 		link->probed = true;
-		write_text(link, STR("3probe"));
-		if (s->poll && s->out_first)
-			polling_flush(s);
-		else if (s->poll)
-			polling_answer(s, STR("6"));
+		ws_write_text(link, STR("3probe"));
+		polling_make_way(s);
 	} else if (link->probed && str_is(data, "5")) {
 		complete_upgrade(link);
 	} else {
@@ -196,6 +194,8 @@ static void on_message(void *user, struct str data, bool binary)
 	struct session *s = link->session;
 	struct eio_packet packet;
 
+	if (link->away)
+		handover_on_message(link, data, binary);
 	if (!s)
 		return;
 	if (link->probing)
@@ -222,6 +222,7 @@ static void on_closed(void *user)
 	struct session *s = link->session;
 
 	svc_cancel(link->edge->svc, &link->timer);
+	handover_on_closed(link);
 	if (s && s->probe == link)
 		s->probe = NULL;
 	if (s && s->ws == link) {

@@ -149,7 +149,7 @@ static void publish(struct ingest *ingest, struct http_exchange *x, struct str b
 			&p.message.uid_low);
 	wait_for_router(call);
 	args = blob_copy(p.data);
-	err = args ? router_clnt_publish(ingest->router, &p.message, &args, 1, on_published, call)
+	err = args ? router_clnt_publish(ingest->router, &p.message, &args, 1, 0, on_published, call)
 		   : E_NOMEM;
 	blob_unref(&args);
 	sent(call, err, &why);
@@ -179,7 +179,7 @@ static void event(struct ingest *ingest, struct http_exchange *x, struct str bod
 		goto out;
 	}
 	wait_for_router(call);
-	err = event_publish(ingest, e.type, e.body, str_make(call->id, call->id_bytes),
+	err = event_publish(ingest, e.type, e.body, str_make(call->id, call->id_bytes), 0,
 			    on_published, call, &why);
 	if (why.n > 0)
 		buf_addc(&why, '\0');

@@ -2,7 +2,7 @@
 #include "services/ingest/ingest.h"
 
 int event_publish(struct ingest *ingest, struct str type, struct json_value body, struct str id,
-		  router_published_fn fn, void *ctx, struct buf *why)
+		  uint64_t lane, router_published_fn fn, void *ctx, struct buf *why)
 {
 	struct wire_publish m = { 0 };
 	struct ingest_mapped mapped;
@@ -22,7 +22,7 @@ int event_publish(struct ingest *ingest, struct str type, struct json_value body
 	if (id.n)
 		router_clnt_uid(id, &m.uid_high, &m.uid_low);
 	args = blob_copy(mapped.args);
-	err = args ? router_clnt_publish(ingest->router, &m, &args, 1, fn, ctx) : E_NOMEM;
+	err = args ? router_clnt_publish(ingest->router, &m, &args, 1, lane, fn, ctx) : E_NOMEM;
 	blob_unref(&args);
 	buf_reset(&ingest->scratch);
 	if (err == E_RANGE)

@@ -41,10 +41,10 @@ bool ingest_router_ready(void *self, char reason[SVC_REASON_BYTES]);
 bool ingest_rabbitmq_ready(void *self, char reason[SVC_REASON_BYTES]);
 bool ingest_kafka_ready(void *self, char reason[SVC_REASON_BYTES]);
 
-/* event.c: a domain event through the profile's mapping to the router. id may be empty. errors: E_UNKNOWN, E_TYPE, E_SYNTAX … with why: it
+/* event.c: a domain event through the profile's mapping to the router. id may be empty; lane: see router_clnt_publish. errors: E_UNKNOWN, E_TYPE, E_SYNTAX … with why: it
  * cannot be mapped; E_FULL, E_NOMEM, E_UNAVAILABLE: not now. fn runs only after 0. */
 int event_publish(struct ingest *ingest, struct str type, struct json_value body, struct str id,
-		  router_published_fn fn, void *ctx, struct buf *why) MUST_CHECK;
+		  uint64_t lane, router_published_fn fn, void *ctx, struct buf *why) MUST_CHECK;
 
 /* api.c */
 void api_on_request(struct http_exchange *x, const struct http_request *request, void *ctx);

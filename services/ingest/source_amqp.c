@@ -8,6 +8,8 @@
 #include "services/ingest/ingest.h"
 
 /* A delivery on its way to the router. */
+#define AMQP_LANE 1 /* one queue: in the order it gives */
+
 struct passage {
 	struct ingest *ingest;
 	struct amqp_delivery *delivery;
@@ -66,7 +68,7 @@ static int pass_on(struct ingest *ingest, struct amqp_delivery *d)
 	else if (body.type != JSON_OBJECT)
 		buf_addz(&why, "the body is not a JSON object");
 	else
-		err = event_publish(ingest, d->key, body, d->id, on_published, p, &why);
+		err = event_publish(ingest, d->key, body, d->id, AMQP_LANE, on_published, p, &why);
 	if (why.n > 0) {
 		bury(ingest, d, buf_str(&why));
 		err = 0;

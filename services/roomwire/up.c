@@ -283,7 +283,7 @@ int up_run(int argc, char **argv)
 		int most;
 	} counts[] = {
 		{ "--edges", CHILD_EDGE, 16 },
-		{ "--routers", CHILD_ROUTER, 1 },
+		{ "--routers", CHILD_ROUTER, 16 },
 		{ "--auths", CHILD_AUTH, 16 },
 		{ "--ingests", CHILD_INGEST, 16 },
 	};

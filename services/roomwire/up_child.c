@@ -14,6 +14,9 @@
 static const char *const programs[CHILD_KINDS] = { "roomwire-auth", "roomwire-router",
 						   "roomwire-ingest", "roomwire-edge" };
 
+static const char *const bind_names[CHILD_KINDS] = { "AUTH_BIND", "ROUTER_BIND", NULL,
+						     "EDGE_BIND" };
+
 /* ── what it gets: our environment, with the addresses of this machine's processes ── */
 
 struct env {
@@ -76,7 +79,9 @@ static void make_env(struct env *env, const struct child *c)
 	set_endpoints(env, "AUTH_ENDPOINTS", up, CHILD_AUTH);
 	set_endpoints(env, "ROUTER_ENDPOINTS", up, CHILD_ROUTER);
 	snprintf(bind, sizeof(bind), "ipc://%s/%s", up->run_dir, c->name);
-	set(env, c->kind == CHILD_AUTH ? "AUTH_BIND" : "ROUTER_BIND", bind);
+	if (c->kind != CHILD_INGEST)
+		set(env, bind_names[c->kind], bind);
+	set(env, "EDGE_ENDPOINT", ""); /* where it is bound */
 	set(env, "INSTANCE", c->name);
 	set(env, "PROFILE", conf->profile);
 	set(env, "HOST", up->host);

@@ -3,6 +3,7 @@
 #include "common/log/log.h"
 #include "common/metrics/metrics.h"
 #include "services/router/room.h"
+#include "services/router/session.h"
 
 #define AWAITED_FIRST 64u
 #define EDGES_TOLD_MAX 1000u
@@ -18,6 +19,7 @@ static struct peer *create(struct router *router, struct bus_link *link)
 	peer->edge = str_is(str_of(bus_link_role(link)), "edge");
 	list_init(&peer->published);
 	list_init(&peer->asked);
+	list_init(&peer->sessions);
 	list_append(&router->peers, &peer->node);
 	bus_link_set_user(link, peer);
 	if (peer->edge)
@@ -56,34 +58,67 @@ static void forget_state(struct peer *peer)
 {
 	stop_waiting(peer);
 	orphan(peer);
+	settle_forget(peer);
+	session_forget_peer(peer);
 	room_remove_peer(peer);
 	peer->synced = false;
 }
 
-/* A publisher tells them to the next router, should this one die: that one waits for them before it accepts anything. */
-static void tell_edges_to(struct peer *publisher)
+static uint32_t list_edges(struct router *router, struct str *names, struct str *endpoints,
+			   struct str *tags)
 {
-	struct str names[EDGES_TOLD_MAX];
-	struct wire_edges m = { .names = { .count = 0, .items = names } };
+	uint32_t n = 0;
 
-	LIST_EACH(&publisher->router->peers, node, next) {
-		struct peer *peer = CONTAINER_OF(node, struct peer, node);
+	LIST_EACH(&router->peers, node, next) {
+		const struct peer *peer = CONTAINER_OF(node, struct peer, node);
 
-		if (peer->edge && m.names.count < EDGES_TOLD_MAX)
-			names[m.names.count++] = str_of(bus_link_peer(peer->link));
+		if (!peer->edge || n == EDGES_TOLD_MAX)
+			continue;
+		names[n] = str_of(bus_link_peer(peer->link));
+		endpoints[n] = str_of(peer->endpoint);
+		tags[n++] = str_of(peer->tag);
 	}
-	if (bus_link_send_msg(publisher->link, WIRE_EDGES, &m, true))
-		log_debug("router", "not told now: it is told when the link is up again");
+	return n;
+}
+
+/*
+ * A publisher tells them to the next router, should this one die: that one waits for them before it accepts anything. An edge forwards requests to
+ * the others.
+ */
+static void tell_edges_to(struct peer *peer)
+{
+	struct str names[EDGES_TOLD_MAX], endpoints[EDGES_TOLD_MAX], tags[EDGES_TOLD_MAX];
+	uint32_t n = list_edges(peer->router, names, endpoints, tags);
+	struct wire_edges m = { .names = { .count = n, .items = names },
+				.endpoints = { .count = n, .items = endpoints },
+				.tags = { .count = n, .items = tags } };
+	int err = bus_link_send_msg(peer->link, WIRE_EDGES, &m, true);
+
+	if (err && err != E_CLOSED)
+		bus_link_reset(peer->link); /* it must not miss this: it comes back and is told */
 }
 
 void peer_tell_edges(struct router *router)
 {
-	LIST_EACH(&router->peers, node, next) {
-		struct peer *peer = CONTAINER_OF(node, struct peer, node);
+	LIST_EACH(&router->peers, node, next)
+		tell_edges_to(CONTAINER_OF(node, struct peer, node));
+}
 
-		if (!peer->edge)
-			tell_edges_to(peer);
-	}
+void peer_on_advertise(struct peer *peer, const struct wire_advertise *m)
+{
+	if (str_copy(m->endpoint, peer->endpoint, sizeof(peer->endpoint)) ||
+	    str_copy(m->tag, peer->tag, sizeof(peer->tag)))
+		metrics_inc(METRIC_WIRE_BAD);
+	peer_tell_edges(peer->router);
+}
+
+void peer_on_gone(void *ctx, struct bus_link *link)
+{
+	struct peer *peer = bus_link_user(link);
+
+	(void)ctx;
+	if (peer)
+		stop_waiting(peer);
 }
 
 void peer_on_up(void *ctx, struct bus_link *link, bool resumed)
@@ -99,7 +134,7 @@ void peer_on_up(void *ctx, struct bus_link *link, bool resumed)
 		log_error("router", "out of memory: a peer is not served",
 			  KV_Z("peer", bus_link_peer(link)));
 	peer = bus_link_user(link);
-	if (peer && !peer->edge)
+	if (peer)
 		tell_edges_to(peer);
 }
 

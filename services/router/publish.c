@@ -9,8 +9,6 @@
 #include "common/metrics/metrics.h"
 #include "services/router/room.h"
 
-#define SOCKET_ID_BYTES 20 /* of an edge's socket ids, see services/edge/edge.h: EDGE_ID_BYTES */
-
 static void answer(struct peer *publisher, uint64_t ref, const char *code, bool duplicate)
 {
 	struct wire_published m = { .ref = ref, .code = str_of(code), .duplicate = duplicate };
@@ -56,7 +54,7 @@ static struct message *make_message(struct router *router, const struct bus_mess
 {
 	const struct wire_publish *p = &m->any.publish;
 	struct wire_deliver d = {
-		.place = p->is_volatile ? 0 : router->place + 1,
+		.place = p->is_volatile ? 0 : router_next_place(router),
 		.uid_high = p->uid_high,
 		.uid_low = p->uid_low,
 		.nsp = p->nsp,
@@ -65,6 +63,7 @@ static struct message *make_message(struct router *router, const struct bus_mess
 		.except = p->except,
 		.is_volatile = p->is_volatile,
 		.attachments = p->attachments,
+		.all = p->all,
 	};
 	struct message *msg = mem_try(sizeof(*msg) + m->payload_count * sizeof(struct blob *));
 
@@ -103,7 +102,9 @@ static void send_to(struct peer *edge, struct message *msg, struct pending *pend
 			    &number);
 	if (!counted)
 		return;
-	if (err == 0 && peer_await(edge, number, pending) == 0) {
+	if (err == 0 && bus_link_gone(edge->link)) {
+		metrics_inc(METRIC_ROUTED); /* kept for it, and not waited for */
+	} else if (err == 0 && peer_await(edge, number, pending) == 0) {
 		pending->wait++;
 		metrics_inc(METRIC_ROUTED);
 	} else if (err && err != E_CLOSED) {
@@ -127,18 +128,8 @@ static void send_to_room(struct router *router, struct str nsp, struct str name,
 		return;
 	room = pending ? room_get(router, buf_str(&router->key))
 		       : room_find(router, buf_str(&router->key));
-	if (room && room->edge_count > 0) {
-		for (uint32_t i = 0; i < room->edge_count; i++)
-			send_to(room->edges[i].peer, msg, pending);
-	} else if (name.n == SOCKET_ID_BYTES) {
-		/* Perhaps a socket's own room, which only its edge knows. */
-		LIST_EACH(&router->peers, node, next) {
-			struct peer *peer = CONTAINER_OF(node, struct peer, node);
-
-			if (peer->edge)
-				send_to(peer, msg, pending);
-		}
-	}
+	for (uint32_t i = 0; room && i < room->edge_count; i++)
+		send_to(room->edges[i].peer, msg, pending);
 	if (room && pending)
 		room_remember(room, msg);
 }
@@ -208,7 +199,7 @@ static void publish_counted(struct peer *publisher, const struct bus_message *m)
 		ask_again(publisher, (struct pending *)(uintptr_t)note, p->ref);
 		pending->uid_high = pending->uid_low = 0; /* the note is the first one's */
 	} else {
-		router->place++;
+		router->place = msg->place;
 		metrics_inc(METRIC_PUBLISHED);
 		metrics_set(METRIC_EVENT_IDS, idset_count(&router->ids));
 		send_to_rooms(router, p, msg, pending);

@@ -6,6 +6,9 @@
 #include "common/log/log.h"
 #include "common/metrics/metrics.h"
 
+#define VACANT_EXTRA_SECONDS 30u /* beyond the recovery window: clocks, links that are cut */
+#define HISTORY_EXTRA_SECONDS 10u /* also where nobody recovers: sessions move between edges */
+
 struct str room_key_of(const void *room)
 {
 	const struct room *r = room;
@@ -18,12 +21,41 @@ struct room *room_find(struct router *router, struct str key)
 	return map_get(&router->rooms, key);
 }
 
+static void free_room(struct room *room)
+{
+	struct router *router = room->router;
+
+	list_remove(&room->vacant);
+	map_del(&router->rooms, room_key_of(room));
+	metrics_set(METRIC_ROOMS, map_count(&router->rooms));
+	mem_free(room->edges);
+	mem_free(room);
+}
+
+static void drop_history(struct room *room);
+
+/* There are too many: the one that is vacant for longest goes. What it remembered, nobody can prove to have had any more. */
+static void evict(struct router *router)
+{
+	struct list *node = list_first(&router->vacant);
+	struct room *room = node ? CONTAINER_OF(node, struct room, vacant) : NULL;
+
+	if (!room)
+		return;
+	drop_history(room);
+	if (room->dropped_place > router->floor)
+		router->floor = room->dropped_place;
+	free_room(room);
+}
+
 struct room *room_get(struct router *router, struct str key)
 {
 	struct room *room = room_find(router, key);
 
 	if (room)
 		return room;
+	if (map_count(&router->rooms) >= (size_t)router->svc->conf.max_room_count)
+		evict(router);
 	if (map_count(&router->rooms) >= (size_t)router->svc->conf.max_room_count) {
 		log_warn("router", "too many rooms: see MAX_ROOM_COUNT",
 			 KV_U("rooms", map_count(&router->rooms)));
@@ -34,7 +66,8 @@ struct room *room_get(struct router *router, struct str key)
 		return NULL;
 	room->router = router;
 	room->key_bytes = (uint32_t)key.n;
-	room->dropped_place = router->forgotten_place;
+	room->dropped_place = router->floor;
+	list_init(&room->vacant);
 	memcpy(room->key, key.p, key.n);
 	if (map_put(&router->rooms, room)) {
 		mem_free(room);
@@ -44,21 +77,16 @@ struct room *room_get(struct router *router, struct str key)
 	return room;
 }
 
-static void free_room(struct room *room)
+static uint64_t kept_ms(const struct router *router)
 {
-	struct router *router = room->router;
-
-	if (room->dropped_place > router->forgotten_place)
-		router->forgotten_place = room->dropped_place;
-	map_del(&router->rooms, room_key_of(room));
-	metrics_set(METRIC_ROOMS, map_count(&router->rooms));
-	mem_free(room->edges);
-	mem_free(room);
+	return ((uint64_t)router->svc->conf.recovery_seconds + VACANT_EXTRA_SECONDS) * 1000;
 }
 
 static void release(struct room *room)
 {
-	if (room->edge_count == 0 && !room->oldest)
+	if (room->edge_count > 0 || room->oldest)
+		return;
+	if (room->vacant_ms == 0 || clock_ms() - room->vacant_ms > kept_ms(room->router))
 		free_room(room);
 }
 
@@ -84,6 +112,8 @@ int room_add_edge(struct room *room, struct peer *peer)
 	room->edges[room->edge_count] = (struct holder){ peer, peer->room_count };
 	peer->rooms[peer->room_count++] = (struct membership){ room, room->edge_count };
 	room->edge_count++;
+	room->vacant_ms = 0;
+	list_remove(&room->vacant);
 	return 0;
 }
 
@@ -97,6 +127,10 @@ static void remove_at(struct peer *peer, uint32_t slot)
 		room->edges[gone.index] = room->edges[last];
 		room->edges[gone.index].peer->rooms[room->edges[gone.index].slot].index =
 			gone.index;
+	}
+	if (room->edge_count == 0) {
+		room->vacant_ms = clock_ms();
+		list_append(&room->router->vacant, &room->vacant);
 	}
 	last = --peer->room_count;
 	if (slot != last) {
@@ -123,6 +157,26 @@ void room_remove_peer(struct peer *peer)
 	peer->room_cap = 0;
 }
 
+struct str message_key_of(const void *message)
+{
+	return str_make((const char *)&((const struct message *)message)->place, sizeof(uint64_t));
+}
+
+bool room_has_gap(const struct room *room, uint64_t since)
+{
+	if (since < room->router->born && since > room->restored_upto)
+		return true; /* what its client has seen, this router has never heard of */
+	return room->dropped_place > since;
+}
+
+void room_restore(struct room *room, uint64_t from, uint64_t upto)
+{
+	if (from < room->dropped_place)
+		room->dropped_place = from;
+	if (upto > room->restored_upto)
+		room->restored_upto = upto;
+}
+
 void message_unref(struct message **message)
 {
 	struct message *m = *message;
@@ -143,16 +197,25 @@ static void drop_oldest(struct room *room)
 	struct entry *e = room->oldest;
 
 	room->oldest = e->newer;
-	if (!room->oldest)
+	if (room->oldest)
+		room->oldest->older = NULL;
+	else
 		room->newest = NULL;
 	room->history_count--;
 	room->history_bytes -= e->message->bytes;
-	room->dropped_place = e->message->place;
+	if (e->message->place > room->dropped_place)
+		room->dropped_place = e->message->place;
 	router->history_count--;
 	router->history_bytes -= e->message->bytes;
 	list_remove(&e->all);
 	message_unref(&e->message);
 	mem_free(e);
+}
+
+static void drop_history(struct room *room)
+{
+	while (room->oldest)
+		drop_oldest(room);
 }
 
 static void show(struct router *router)
@@ -189,8 +252,7 @@ void room_remember(struct room *room, struct message *message)
 	struct entry *e = mem_try(sizeof(*e));
 
 	if (!e) {
-		while (room->oldest)
-			drop_oldest(room);
+		drop_history(room);
 		room->dropped_place = message->place;
 		show(router);
 		release(room);
@@ -200,6 +262,7 @@ void room_remember(struct room *room, struct message *message)
 	e->message = message;
 	e->room = room;
 	list_append(&router->history, &e->all);
+	e->older = room->newest;
 	if (room->newest)
 		room->newest->newer = e;
 	else
@@ -216,7 +279,9 @@ void room_remember(struct room *room, struct message *message)
 
 void room_sweep(struct router *router)
 {
-	uint64_t age_ms = (uint64_t)router->svc->conf.recovery_seconds * 1000, now = clock_ms();
+	uint64_t age_ms = ((uint64_t)router->svc->conf.recovery_seconds + HISTORY_EXTRA_SECONDS) *
+			  1000,
+		 now = clock_ms();
 	struct list *node;
 
 	while ((node = list_first(&router->history)) != NULL) {
@@ -226,6 +291,13 @@ void room_sweep(struct router *router)
 		if (e->message->at_ms + age_ms > now)
 			break;
 		drop_oldest(room); /* the oldest of all is the oldest of its room */
+		release(room);
+	}
+	LIST_EACH(&router->vacant, vacant, next) {
+		struct room *room = CONTAINER_OF(vacant, struct room, vacant);
+
+		if (now - room->vacant_ms <= kept_ms(router))
+			break;
 		release(room);
 	}
 	show(router);
@@ -241,4 +313,6 @@ void room_free_all(struct router *router)
 		drop_oldest(room);
 		release(room);
 	}
+	while ((node = list_first(&router->vacant)) != NULL)
+		free_room(CONTAINER_OF(node, struct room, vacant));
 }

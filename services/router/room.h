@@ -6,7 +6,8 @@
  *                                                and stands in router->history, too, in the order of time.
  *
  * Bounds: messages and bytes per room, bytes of all rooms, age. What is dropped before a position is remembered (dropped_place), so that a
- * replay which cannot be whole is noticed. Thread: loop thread.
+ * replay which cannot be whole is noticed. A room that edges have held stays for as long as somebody may come back to it.
+ * Thread: loop thread.
  */
 #ifndef ROOMWIRE_ROUTER_ROOM_H
 #define ROOMWIRE_ROUTER_ROOM_H
@@ -26,7 +27,7 @@ struct message {
 
 struct entry {
 	struct list all; /* on router->history */
-	struct entry *newer;
+	struct entry *newer, *older;
 	struct room *room;
 	struct message *message;
 };
@@ -44,6 +45,9 @@ struct room {
 	uint32_t history_count;
 	uint64_t history_bytes;
 	uint64_t dropped_place; /* newest place that is no longer in the history */
+	uint64_t restored_upto; /* of places before this life, those up to here are known */
+	uint64_t vacant_ms;     /* since when no edge holds it; 0: never one did, or one does */
+	struct list vacant;     /* on router->vacant */
 	uint32_t key_bytes;
 	char key[];
 };
@@ -57,12 +61,17 @@ int room_add_edge(struct room *room, struct peer *peer) MUST_CHECK;
 void room_remove_edge(struct room *room, struct peer *peer);
 void room_remove_peer(struct peer *peer); /* from all rooms */
 
+/* Is something missing behind this place? */
+bool room_has_gap(const struct room *room, uint64_t since);
+/* An edge of the life before this one knows the room's messages behind `from`, up to `upto`. */
+void room_restore(struct room *room, uint64_t from, uint64_t upto);
 /* Remember a message (referenced, not TAKEN). Without memory the room's history is dropped instead: noticed as a gap, never silent.
  * A room that no edge holds is freed when nothing stays of its history. */
 void room_remember(struct room *room, struct message *message);
 void room_sweep(struct router *router); /* drop what is too old */
 void room_free_all(struct router *router);
 
+struct str message_key_of(const void *message); /* its place, for the map */
 void message_unref(struct message **message);
 
 #endif

@@ -3,9 +3,12 @@
  * The router: orders messages, knows which edges hold a room, keeps the recent history of rooms.
  *
  *   ingest, edge ──PUBLISH──▶ publish.c ─▶ place, history ─▶ DELIVER to each edge that holds a room ──acked──▶ PUBLISHED
- *   edge ──SUBSCRIBE──▶ subscribe.c ─▶ replay from history ─▶ SUBSCRIBED
+ *   edge ──SUBSCRIBE──▶ subscribe.c ─▶ what it missed, from history ─▶ SUBSCRIBED
+ *   edge ──SESSION, RESUME──▶ session.c     who may come back to what
+ *   edge ──REPLAY──▶ replay.c ─▶ what one client missed ─▶ REPEAT … REPEATED
  *
- * All of it is soft state: a router that was started anew is told by the edges what they hold, and repeats to them what came meanwhile.
+ * All of it is soft state: a router that was started anew is told by the edges what they hold, and gets back from them the messages they had
+ * (settle.c). Places go on across its lives.
  */
 #ifndef ROOMWIRE_ROUTER_ROUTER_H
 #define ROOMWIRE_ROUTER_ROUTER_H
@@ -54,6 +57,8 @@ struct peer {
 	uint32_t awaited_cap, awaited_head, awaited_count;
 	struct list published;    /* struct pending */
 	struct list asked;        /* struct asker */
+	struct list sessions;     /* struct session */
+	char endpoint[257], tag[17];
 	struct membership *rooms; /* dense; OWNED */
 	uint32_t room_count, room_cap;
 };
@@ -69,6 +74,15 @@ struct awaited_edge {
 	char name[65];
 };
 
+/* A message that waits until the router has settled. */
+struct early {
+	struct list node; /* on router->early */
+	struct peer *peer;
+	struct blob *body;
+	uint32_t payload_count;
+	struct blob *payload[];
+};
+
 struct router {
 	struct svc *svc;
 	struct bus_server *server;
@@ -76,9 +90,15 @@ struct router {
 	struct map rooms;    /* struct room by key */
 	struct list history; /* struct entry of all rooms, oldest first */
 	uint64_t history_bytes, history_count;
-	uint64_t place; /* of the newest message */
-	uint64_t
-		forgotten_place; /* newest place that was dropped from the history of a room which is no longer there */
+	struct list vacant; /* struct room that no edge holds any more, in the order of time */
+	uint64_t place;     /* of the newest message */
+	uint64_t born;      /* place this life began at */
+	uint64_t floor;     /* of a room that is not known: nothing is known up to this place */
+	struct map sessions;  /* struct session by pid */
+	struct list parked;   /* struct session of nobody, in the order of time */
+	struct map users;     /* struct session_user, where connections per user are limited */
+	struct map returned;  /* struct message by place, until settled */
+	struct list early;    /* struct early, until settled */
 	uint64_t mark;
 	struct idset ids; /* note: the struct pending, while there is one */
 	struct slab pendings, askers;
@@ -86,8 +106,8 @@ struct router {
 	struct wheel_timer settle;
 	uint64_t settle_until_ms, settle_at_latest_ms;
 	bool settled;
-	struct awaited_edge *
-		awaited_edges; /* OWNED list: publishers know of them, they have not come back yet */
+	/* OWNED list: publishers know of them, they have not come back yet */
+	struct awaited_edge *awaited_edges;
 	struct buf key;        /* room key under construction */
 };
 
@@ -100,7 +120,10 @@ void router_dump(struct svc *svc, void *self, struct buf *out);
 void peer_on_up(void *ctx, struct bus_link *link, bool resumed);
 void peer_on_down(void *ctx, struct bus_link *link);
 void peer_on_acked(void *ctx, struct bus_link *link, uint64_t number);
-/* Tell publishers which edges there are. */
+/* Its process cannot be reached: nobody waits for its acknowledgements any more. */
+void peer_on_gone(void *ctx, struct bus_link *link);
+void peer_on_advertise(struct peer *peer, const struct wire_advertise *m);
+/* Tell everybody which edges there are. */
 void peer_tell_edges(struct router *router);
 /* pending is answered when the link has acknowledged this number. */
 int peer_await(struct peer *peer, uint64_t number, struct pending *pending) MUST_CHECK;
@@ -109,6 +132,27 @@ int peer_await(struct peer *peer, uint64_t number, struct pending *pending) MUST
 void publish_on_message(struct peer *peer, const struct bus_message *m);
 /* One edge fewer to wait for. */
 void publish_release(struct router *router, struct pending *pending);
+
+/*
+ * Place of the next message: a hybrid logical clock, microseconds since 1970 above a counter. Places of one router grow, those of its next life are
+ * greater, and those of several routers are in the order of time as far as their clocks agree.
+ */
+#define PLACE_US_SHIFT 10
+uint64_t router_next_place(const struct router *router);
+/* router.c: a message of a peer, now or when the router has settled */
+void router_dispatch(struct peer *peer, const struct bus_message *m);
+
+/* settle.c: after a start, publishers wait until the edges have come back and told what they hold. */
+void settle_begin(struct router *router);
+void settle_end(struct router *router); /* at the process's end */
+void settle_on_held(void *ctx, const struct wire_list *known);
+void settle_on_return(struct router *router, const struct bus_message *m);
+/* Whether the message must wait until then; it is kept. */
+bool settle_defer(struct peer *peer, const struct bus_message *m);
+void settle_forget(struct peer *peer);
+
+/* replay.c */
+void replay_on_replay(struct peer *peer, const struct wire_replay *m);
 
 /* subscribe.c */
 void subscribe_on_subscribe(struct peer *peer, const struct wire_subscribe *m);

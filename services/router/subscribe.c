@@ -4,24 +4,17 @@
 #include "common/metrics/metrics.h"
 #include "services/router/room.h"
 
-/* Did the history drop something the edge has not seen? After a restart it has seen nothing of this life of ours. */
-static bool has_gap(const struct room *room, uint64_t epoch, uint64_t since)
+static int replay(struct peer *peer, struct room *room, uint64_t since)
 {
-	if (epoch == 0)
-		return false;
-	return room->dropped_place > (epoch == bus_epoch() ? since : 0);
-}
-
-static int replay(struct peer *peer, struct room *room, uint64_t epoch, uint64_t since)
-{
+	struct entry *e = room->newest;
 	int err = 0;
 
-	if (epoch == 0)
-		return 0;
-	for (struct entry *e = room->oldest; e && !err; e = e->newer) {
+	while (e && e->older && e->older->message->place > since)
+		e = e->older;
+	for (; e && !err; e = e->newer) {
 		struct message *m = e->message;
 
-		if (epoch == bus_epoch() && m->place <= since)
+		if (m->place <= since)
 			continue;
 		err = bus_link_send(peer->link, m->body, m->payload, m->payload_count, true, NULL);
 		metrics_inc(METRIC_REPLAYED);
@@ -34,16 +27,15 @@ void subscribe_on_subscribe(struct peer *peer, const struct wire_subscribe *m)
 	struct router *router = peer->router;
 	struct room *room = room_get(router, m->room);
 	struct wire_subscribed answer = { .room = m->room, .place = router->place };
-	int err;
+	int err = 0;
 
-	if (!room ||
-	    room_add_edge(room,
-			  peer)) /* no answer: the client's join times out and says UNAVAILABLE */
-		return;
-	answer.gap = has_gap(room, m->epoch, m->since);
+	if (!room || room_add_edge(room, peer))
+		return; /* no answer: the client's join times out and says UNAVAILABLE */
+	answer.gap = m->since > 0 && room_has_gap(room, m->since);
 	if (answer.gap)
 		metrics_inc(METRIC_REPLAY_GAPS);
-	err = replay(peer, room, m->epoch, m->since);
+	if (m->since > 0)
+		err = replay(peer, room, m->since);
 	if (!err)
 		err = bus_link_send_msg(peer->link, WIRE_SUBSCRIBED, &answer, true);
 	if (err && err != E_CLOSED) {

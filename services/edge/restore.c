@@ -1,0 +1,451 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "services/edge/restore.h"
+
+#include <stdlib.h>
+
+#include "common/base/mem.h"
+#include "common/log/log.h"
+#include "services/edge/deliver.h"
+#include "services/edge/record.h"
+
+struct str restore_key_of(const void *restore)
+{
+	return str_make((const char *)&((const struct restore *)restore)->ref, sizeof(uint64_t));
+}
+
+static struct restore *find(struct edge *edge, uint64_t ref)
+{
+	return map_get(&edge->restores, str_make((const char *)&ref, sizeof(ref)));
+}
+
+static struct restore *create(struct sock *sock)
+{
+	struct restore *r = mem_try(sizeof(*r));
+
+	if (!r)
+		return NULL;
+	r->sock = sock;
+	r->ref = ++sock->edge->last_ref;
+	wheel_timer_init(&r->timer, NULL);
+	if (map_put(&sock->edge->restores, r)) {
+		mem_free(r);
+		return NULL;
+	}
+	sock->restore = r;
+	return r;
+}
+
+static void drop_kept(struct restore *r)
+{
+	while (r->kept_count > 0)
+		mem_free(r->kept[--r->kept_count]);
+	mem_free(r->kept);
+	r->kept = NULL;
+	r->kept_cap = 0;
+	r->kept_bytes = 0;
+}
+
+void restore_free(struct sock *sock)
+{
+	struct restore *r = sock->restore;
+
+	sock->restore = NULL;
+	if (!r)
+		return;
+	drop_kept(r);
+	map_del(&sock->edge->restores, restore_key_of(r));
+	svc_cancel(sock->edge->svc, &r->timer);
+	mem_free(r);
+}
+
+/* ── asking for the session ── */
+
+static void ask(struct restore *r)
+{
+	struct sock *sock = r->sock;
+	struct buf key = BUF_INIT(1024);
+	struct str user_id = sock->user ? sock->user->id : STR_NONE;
+	struct str pid = str_make(r->pid, EDGE_ID_BYTES);
+	struct wire_resume m = {
+		.ref = r->ref,
+		.pid = pid,
+		.conn = str_make(sock->session->sid, EDGE_ID_BYTES),
+		.nsp = sock->nsp->name,
+		.user_id = user_id,
+	};
+
+	record_home_key(user_id, pid, &key);
+	r->home = shard_of(sock->edge, buf_str(&key));
+	buf_fini(&key);
+	if (r->home && bus_link_send_msg(r->home->link, WIRE_RESUME, &m, true))
+		log_debug("restore", "asked again when the router is back");
+}
+
+/* What the first connection of this private id is to us: nothing, parked, or to be closed now. False: it is somebody else's. */
+static bool take_from_here(struct sock *sock, struct str pid)
+{
+	struct sock *other = map_get(&sock->edge->pids, pid);
+
+	if (!other || other == sock)
+		return true;
+	if (other->nsp != sock->nsp || (other->user == NULL) != (sock->user == NULL) ||
+	    (sock->user && !str_eq(other->user->id, sock->user->id)))
+		return false;
+	if (other->session && other->session != sock->session)
+		session_close(other->session, METRIC_CLOSED_TAKEN);
+	return true;
+}
+
+/* A text of the CONNECT's payload; empty where there is none. */
+static struct str text_of(struct op *op, struct str name, struct buf *scratch, bool *wrong)
+{
+	struct json_value value;
+	struct str text;
+
+	if (op->packet.data.type != JSON_OBJECT || json_get(op->packet.data, name, &value))
+		return STR_NONE;
+	if (value.type == JSON_STRING && json_text(value, scratch, &text) == 0)
+		return text;
+	*wrong = value.type != JSON_NULL;
+	return STR_NONE;
+}
+
+enum op_next restore_begin(struct op *op)
+{
+	struct sock *sock = op->sock;
+	struct buf scratch = BUF_INIT(16384);
+	struct offset had;
+	bool wrong = false;
+	struct str pid = STR_NONE, offset;
+	struct restore *r;
+
+	if (!record_offered(sock->edge))
+		return OP_GO_ON;
+	pid = text_of(op, STR("pid"), &scratch, &wrong);
+	if (pid.n == 0 && !wrong)
+		goto fresh;
+	r = pid.n == EDGE_ID_BYTES ? create(sock) : NULL;
+	if (r)
+		memcpy(r->pid, pid.p, EDGE_ID_BYTES);
+	buf_reset(&scratch);
+	offset = text_of(op, STR("offset"), &scratch, &wrong);
+	if (!r || wrong || offset_read(offset, &had) ||
+	    !take_from_here(sock, str_make(r->pid, EDGE_ID_BYTES)) || sock->state == SOCK_CLOSED) {
+		metrics_inc(METRIC_RECOVERED_NOT);
+		if (sock->state != SOCK_CLOSED)
+			restore_free(sock);
+		goto fresh;
+	}
+	r->had = had;
+	buf_fini(&scratch);
+	ask(r);
+	return OP_WAIT;
+fresh:
+	buf_fini(&scratch);
+	return OP_GO_ON;
+}
+
+static void go_on_fresh(struct sock *sock)
+{
+	struct op *op = sock->op;
+
+	metrics_inc(METRIC_RECOVERED_NOT);
+	restore_free(sock);
+	if (op)
+		op_go_on(op, OP_JOIN);
+}
+
+static int join_rooms(struct sock *sock, const struct wire_list *rooms)
+{
+	struct edge *edge = sock->edge;
+	struct wire_list_walk w;
+	struct membership *m;
+	struct item item;
+	struct str text, key;
+	int err = 0;
+
+	wire_list_walk(rooms, &w);
+	while (!err && wire_list_next(&w, &text)) {
+		if (item_read(text, &item))
+			continue;
+		buf_reset(&edge->scratch);
+		err = room_key(sock->nsp->name, item.name, &edge->scratch, &key);
+		if (!err)
+			err = room_join(sock, key, &item, &m);
+		/* What the namespace's rules had joined they claim again, or it is left: the token may say something else now. */
+		if (!err)
+			m->stale = m->by_connect;
+	}
+	buf_reset(&edge->scratch);
+	return err;
+}
+
+void restore_on_resumed(struct edge *edge, const struct wire_resumed *m)
+{
+	struct restore *r = find(edge, m->ref);
+	struct sock *sock = r ? r->sock : NULL, *old;
+	struct str pid;
+
+	if (!r && m->code.n == 0) {
+		record_give_back(edge, m); /* its client has gone again meanwhile */
+		return;
+	}
+	if (!r || r->state != RESTORE_ASKING || !sock->op)
+		return;
+	pid = str_make(r->pid, EDGE_ID_BYTES);
+	old = map_get(&edge->pids, pid);
+	if (m->code.n > 0 || m->sid.n != EDGE_ID_BYTES) {
+		if (old && old != sock && old->state == SOCK_PARKED)
+			record_let_go(old);
+		if (str_is(m->code, "TOO_MANY_CONNECTIONS"))
+			op_fail(sock->op, m->code, STR_NONE);
+		else
+			go_on_fresh(sock);
+		return;
+	}
+	memcpy(sock->id, m->sid.p, EDGE_ID_BYTES);
+	if (join_rooms(sock, &m->rooms))
+		r->gap = true; /* too many, or no memory: told as a fresh one */
+	if (old && old != sock)
+		record_let_go(old);
+	if (record_adopt(sock, pid, m->generation))
+		r->gap = true;
+	r->state = RESTORE_JOINING;
+	op_go_on(sock->op, OP_JOIN);
+}
+
+/* ── asking for what was missed ── */
+
+static struct restore_part *part_of(struct restore *r, const struct shard *shard)
+{
+	for (uint32_t i = 0; i < r->part_count; i++)
+		if (r->parts[i].shard == shard)
+			return &r->parts[i];
+	return NULL;
+}
+
+/* Rooms whose place was counted by another router than the one they belong to now: nobody can say what was missed. */
+static bool collect_parts(struct restore *r)
+{
+	const struct sock *sock = r->sock;
+
+	r->part_count = 0;
+	for (uint32_t i = 0; i < sock->room_count; i++) {
+		const struct membership *m = &sock->rooms[i];
+		struct shard *shard = m->room->shard;
+
+		if (!shard || m->shard != shard->id)
+			return false;
+		if (part_of(r, shard))
+			continue;
+		if (r->part_count == OFFSET_SHARDS_MAX)
+			return false;
+		r->parts[r->part_count++] = (struct restore_part){ shard, false };
+	}
+	return true;
+}
+
+static int ask_part(struct restore *r, const struct shard *shard)
+{
+	const struct sock *sock = r->sock;
+	uint64_t had = offset_get(&r->had, shard->id);
+	struct buf text = BUF_INIT(8u << 20);
+	struct str *items = mem_try((sock->room_count + 1) * sizeof(*items));
+	struct wire_replay m = { .ref = r->ref };
+	uint32_t n = 0;
+	int err = items ? 0 : E_NOMEM;
+
+	for (uint32_t i = 0; i < sock->room_count && !err; i++) {
+		const struct membership *in = &sock->rooms[i];
+		struct item item = { had > in->joined ? had : in->joined, shard->id, 0,
+				     room_key_of(in->room) };
+		size_t start = text.n;
+
+		if (in->room->shard != shard)
+			continue;
+		item_add(&text, &item);
+		items[n++].n = text.n - start;
+	}
+	if (!err)
+		err = text.failed;
+	for (uint32_t i = 0, at = 0; i < n && !err; at += (uint32_t)items[i++].n)
+		items[i].p = text.p + at;
+	m.rooms = (struct wire_list){ .count = n, .items = items };
+	if (!err)
+		err = bus_link_send_msg(shard->link, WIRE_REPLAY, &m, true);
+	mem_free(items);
+	buf_fini(&text);
+	return err;
+}
+
+static bool all_done(const struct restore *r)
+{
+	for (uint32_t i = 0; i < r->part_count; i++)
+		if (!r->parts[i].done)
+			return false;
+	return true;
+}
+
+enum op_next restore_replay(struct sock *sock)
+{
+	struct restore *r = sock->restore;
+
+	if (r->state == RESTORE_DONE)
+		return OP_GO_ON;
+	if (r->state == RESTORE_REPLAYING)
+		return OP_WAIT;
+	r->state = RESTORE_REPLAYING;
+	if (!collect_parts(r))
+		r->gap = true;
+	for (uint32_t i = 0; i < r->part_count && !r->gap; i++) {
+		int err = ask_part(r, r->parts[i].shard);
+
+		/* Not up: it is asked when it is, see restore_begin_anew. */
+		r->gap |= err && err != E_CLOSED && err != E_FULL;
+	}
+	if (r->gap || r->part_count == 0)
+		r->state = RESTORE_DONE;
+	return r->state == RESTORE_DONE ? OP_GO_ON : OP_WAIT;
+}
+
+bool restore_takes_live(const struct sock *sock, const struct shard *shard)
+{
+	const struct restore *r = sock->restore;
+	const struct restore_part *part = part_of(sock->restore, shard);
+
+	return r->state == RESTORE_DONE || (part && part->done);
+}
+
+void restore_keep(struct sock *sock, struct shard *shard, const struct bus_message *m)
+{
+	struct restore *r = sock->restore;
+	struct tail_item *item = NULL;
+
+	if (r->kept_count < r->kept_cap || mem_grow((void **)&r->kept, &r->kept_cap,
+						    sizeof(struct tail_item *)) == 0)
+		item = tail_copy(shard, m, m->any.deliver.place);
+	if (item) {
+		r->kept_bytes += item->bytes;
+		r->kept[r->kept_count++] = item;
+	}
+	r->gap |= !item || r->kept_bytes > (size_t)sock->edge->svc->conf.max_unsent_bytes;
+}
+
+static int by_place(const void *a, const void *b)
+{
+	const struct tail_item *x = *(struct tail_item *const *)a;
+	const struct tail_item *y = *(struct tail_item *const *)b;
+
+	return x->place < y->place ? -1 : x->place > y->place;
+}
+
+static void hold(struct sock *sock, const struct tail_item *item, struct str offset)
+{
+	struct str payload[WIRE_MAX_PAYLOADS];
+	struct frame *frames[WIRE_MAX_PAYLOADS];
+	struct bus_message m;
+	uint32_t n;
+
+	if (!tail_read(item, &m, payload))
+		return;
+	n = deliver_encode(sock->edge, &m, offset, frames);
+	if (n != m.payload_count && sock->session)
+		session_close(sock->session, METRIC_CLOSED_SLOW);
+	for (uint32_t i = 0; i < n; i++) {
+		sock_hold(sock, frames[i]);
+		frame_unref(&frames[i]);
+	}
+}
+
+void restore_end(struct sock *sock)
+{
+	struct restore *r = sock->restore;
+	struct buf text = BUF_INIT(OFFSET_MAX_CHARS);
+	bool offered = record_offered(sock->edge);
+
+	if (!r)
+		return;
+	sock->restore = NULL; /* ours now: a session that is closed meanwhile does not free it */
+	if (r->kept_count > 1)
+		qsort(r->kept, r->kept_count, sizeof(struct tail_item *), by_place);
+	for (uint32_t i = 0; i < r->kept_count && sock->session; i++) {
+		const struct tail_item *item = r->kept[i];
+
+		offset_set(&r->had, item->shard->id, item->place);
+		buf_reset(&text);
+		offset_write(&r->had, &text);
+		hold(sock, item, offered ? buf_str(&text) : STR_NONE);
+	}
+	buf_fini(&text);
+	sock->restore = r;
+	restore_free(sock);
+}
+
+void restore_on_repeat(struct shard *shard, const struct bus_message *m)
+{
+	struct restore *r = find(shard->edge, m->any.repeat.ref);
+	struct bus_message inner = { .body = m->payload_count ? m->payload[0] : STR_NONE,
+				     .payload = m->payload + 1,
+				     .payload_count = m->payload_count - 1 };
+
+	if (!r || r->state != RESTORE_REPLAYING || m->payload_count < 2 ||
+	    wire_unpack(inner.body, &inner.id, &inner.any) || inner.id != WIRE_DELIVER ||
+	    inner.payload_count != 1 + inner.any.deliver.attachments)
+		return;
+	deliver_repeat(shard, r->sock, &inner);
+}
+
+void restore_on_repeated(struct shard *shard, const struct wire_repeated *m)
+{
+	struct restore *r = find(shard->edge, m->ref);
+	struct restore_part *part = r ? part_of(r, shard) : NULL;
+
+	shard_passed(shard, m->place);
+	if (!part || r->state != RESTORE_REPLAYING)
+		return;
+	part->done = true;
+	r->gap |= m->gap;
+	if (!r->gap && !all_done(r))
+		return;
+	r->state = RESTORE_DONE;
+	op_settled(r->sock);
+}
+
+/* ── links that begin anew ── */
+
+static void wait_again(struct restore *r)
+{
+	struct sock *sock = r->sock;
+
+	drop_kept(r);
+	r->state = RESTORE_JOINING;
+	for (uint32_t i = 0; i < sock->room_count; i++) {
+		struct membership *m = &sock->rooms[i];
+
+		if (m->waiting || m->room->confirmed)
+			continue;
+		m->waiting = true;
+		sock->unconfirmed++;
+	}
+}
+
+void restore_begin_anew(struct edge *edge, struct shard *shard)
+{
+	MAP_EACH(&edge->restores, struct restore, r) {
+		if (r->state == RESTORE_ASKING && (r->home == shard || !r->home))
+			ask(r);
+		else if (r->state == RESTORE_REPLAYING && part_of(r, shard))
+			wait_again(r);
+	}
+}
+
+struct restore *restore_handed(struct sock *sock, const struct offset *had)
+{
+	struct restore *r = create(sock);
+
+	if (!r)
+		return NULL;
+	r->had = *had;
+	r->state = RESTORE_JOINING;
+	return r;
+}

@@ -1,0 +1,496 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "services/router/session.h"
+
+#include "common/base/clock.h"
+#include "common/base/mem.h"
+#include "common/log/log.h"
+#include "common/metrics/metrics.h"
+#include "proto/item.h"
+
+/* Of one user, where connections per user are limited. */
+struct session_user {
+	struct list sessions;
+	uint32_t count, bytes;
+	char id[];
+};
+
+struct str session_pid_of(const void *session)
+{
+	const struct session *s = session;
+
+	return str_make(s->text, s->pid_bytes);
+}
+
+struct str session_user_of(const void *user)
+{
+	const struct session_user *u = user;
+
+	return str_make(u->id, u->bytes);
+}
+
+static struct str sid_of(const struct session *s)
+{
+	return str_make(s->text + s->pid_bytes, s->sid_bytes);
+}
+
+static struct str nsp_of(const struct session *s)
+{
+	return str_make(s->text + s->pid_bytes + s->sid_bytes, s->nsp_bytes);
+}
+
+static struct str user_of(const struct session *s)
+{
+	return str_make(s->text + s->pid_bytes + s->sid_bytes + s->nsp_bytes, s->user_bytes);
+}
+
+static struct str conn_of(const struct session *s)
+{
+	return str_make(s->conn, s->conn_bytes);
+}
+
+static void say(struct peer *peer, enum wire_id id, const void *message)
+{
+	int err = bus_link_send_msg(peer->link, id, message, true);
+
+	if (err && err != E_CLOSED) {
+		log_warn("session", "an answer to an edge does not fit its link: it is set up anew",
+			 KV_Z("peer", bus_link_peer(peer->link)), KV_ERR(err));
+		bus_link_reset(peer->link);
+	}
+}
+
+static void show(const struct router *router)
+{
+	metrics_set(METRIC_SESSIONS, map_count(&router->sessions));
+}
+
+/* ── rooms ── */
+
+static int find_room(const struct session *s, struct str name)
+{
+	for (uint32_t i = 0; i < s->room_count; i++)
+		if (str_eq(str_make(s->rooms[i]->name, s->rooms[i]->bytes), name))
+			return (int)i;
+	return -1;
+}
+
+static void remove_room(struct session *s, struct str name)
+{
+	int at = find_room(s, name);
+
+	if (at < 0)
+		return;
+	mem_free(s->rooms[at]);
+	s->rooms[at] = s->rooms[--s->room_count];
+}
+
+/* known: whether it may be there already. */
+static int add_room(struct session *s, struct str text, bool known)
+{
+	struct session_room *room;
+	struct item item;
+
+	if (item_read(text, &item) || item.name.n > UINT16_MAX)
+		return 0; /* told by nobody of ours */
+	if (known)
+		remove_room(s, item.name);
+	if (s->room_count == s->room_cap &&
+	    mem_grow((void **)&s->rooms, &s->room_cap, sizeof(struct session_room *)))
+		return E_NOMEM;
+	room = mem_try(sizeof(*room) + item.name.n);
+	if (!room)
+		return E_NOMEM;
+	room->place = item.place;
+	room->shard = item.shard;
+	room->bits = item.bits;
+	room->bytes = (uint16_t)item.name.n;
+	memcpy(room->name, item.name.p, item.name.n);
+	s->rooms[s->room_count++] = room;
+	return 0;
+}
+
+static void drop_rooms(struct session *s)
+{
+	while (s->room_count > 0)
+		mem_free(s->rooms[--s->room_count]);
+	mem_free(s->rooms);
+	s->rooms = NULL;
+	s->room_cap = 0;
+}
+
+static int set_rooms(struct session *s, const struct wire_list *rooms)
+{
+	struct wire_list_walk w;
+	struct str text;
+	int err = 0;
+
+	drop_rooms(s);
+	wire_list_walk(rooms, &w);
+	while (!err && wire_list_next(&w, &text))
+		err = add_room(s, text, false);
+	return err;
+}
+
+/* ── connections per user ── */
+
+static void leave_user(struct session *s)
+{
+	struct session_user *u = s->user;
+
+	s->user = NULL;
+	list_remove(&s->user_node);
+	if (!u || --u->count > 0)
+		return;
+	map_del(&s->router->users, session_user_of(u));
+	mem_free(u);
+}
+
+static void join_user(struct session *s)
+{
+	struct router *router = s->router;
+	struct str id = user_of(s);
+	struct session_user *u;
+
+	if (s->user || id.n == 0 || router->svc->conf.max_connections_per_user == 0)
+		return;
+	u = map_get(&router->users, id);
+	if (!u) {
+		u = mem_try(sizeof(*u) + id.n);
+		if (!u)
+			return;
+		list_init(&u->sessions);
+		u->bytes = (uint32_t)id.n;
+		memcpy(u->id, id.p, id.n);
+		if (map_put(&router->users, u)) {
+			mem_free(u);
+			return;
+		}
+	}
+	s->user = u;
+	u->count++;
+	list_append(&u->sessions, &s->user_node);
+}
+
+static bool is_first_of_conn(struct session_user *u, const struct session *s)
+{
+	LIST_EACH(&u->sessions, node, next) {
+		const struct session *other = CONTAINER_OF(node, struct session, user_node);
+
+		if (other == s)
+			return true;
+		if (!other->parked_ms && str_eq(conn_of(other), conn_of(s)))
+			return false;
+	}
+	return true;
+}
+
+/* Would this connection be one too many for its user? */
+static bool too_many(struct router *router, struct str user_id, struct str conn, struct str pid)
+{
+	uint64_t most = (uint64_t)router->svc->conf.max_connections_per_user, count = 0;
+	struct session_user *u;
+
+	if (most == 0 || user_id.n == 0)
+		return false;
+	u = map_get(&router->users, user_id);
+	if (!u)
+		return false;
+	LIST_EACH(&u->sessions, node, next) {
+		const struct session *s = CONTAINER_OF(node, struct session, user_node);
+
+		if (str_eq(conn_of(s), conn))
+			return false; /* one more namespace of a connection that is counted */
+		if (!s->parked_ms && !str_eq(session_pid_of(s), pid) && is_first_of_conn(u, s))
+			count++;
+	}
+	if (count < most)
+		return false;
+	metrics_inc(METRIC_LIMITED_USER);
+	return true;
+}
+
+/* ── life ── */
+
+static void free_session(struct session *s)
+{
+	struct router *router = s->router;
+
+	if (s->parked_ms)
+		metrics_dec(METRIC_SESSIONS_PARKED);
+	map_del(&router->sessions, session_pid_of(s));
+	leave_user(s);
+	list_remove(&s->node);
+	drop_rooms(s);
+	mem_free(s);
+	show(router);
+}
+
+static void park(struct session *s, uint64_t since_ms)
+{
+	if (s->parked_ms == 0)
+		metrics_inc(METRIC_SESSIONS_PARKED);
+	s->parked_ms = since_ms ? since_ms : 1;
+}
+
+/* Nobody has it. */
+static void disown(struct session *s)
+{
+	s->owner = NULL;
+	list_remove(&s->node);
+	list_append(&s->router->parked, &s->node);
+}
+
+static void own(struct session *s, struct peer *peer)
+{
+	s->owner = peer;
+	list_remove(&s->node);
+	list_append(&peer->sessions, &s->node);
+}
+
+static void unpark(struct session *s)
+{
+	if (s->parked_ms)
+		metrics_dec(METRIC_SESSIONS_PARKED);
+	s->parked_ms = 0;
+}
+
+static void tell_taken(struct peer *peer, const struct session *s)
+{
+	struct wire_session_taken m = { .pid = session_pid_of(s), .generation = s->generation };
+
+	say(peer, WIRE_SESSION_TAKEN, &m);
+}
+
+static struct session *create(struct router *router, const struct wire_session *m)
+{
+	struct str parts[4] = { m->pid, m->sid, m->nsp, m->user_id };
+	struct session *s;
+	char *at;
+
+	if (map_count(&router->sessions) >= (size_t)router->svc->conf.max_sessions) {
+		struct list *oldest = list_first(&router->parked);
+
+		metrics_inc(METRIC_LIMITED_SESSIONS);
+		if (!oldest)
+			return NULL;
+		free_session(CONTAINER_OF(oldest, struct session, node));
+	}
+	s = mem_try(sizeof(*s) + m->pid.n + m->sid.n + m->nsp.n + m->user_id.n);
+	if (!s)
+		return NULL;
+	s->router = router;
+	list_init(&s->node);
+	list_init(&s->user_node);
+	s->pid_bytes = (uint8_t)m->pid.n;
+	s->sid_bytes = (uint8_t)m->sid.n;
+	s->nsp_bytes = (uint8_t)m->nsp.n;
+	s->user_bytes = (uint16_t)m->user_id.n;
+	at = s->text;
+	for (int i = 0; i < 4; i++) {
+		if (parts[i].n)
+			memcpy(at, parts[i].p, parts[i].n);
+		at += parts[i].n;
+	}
+	if (map_put(&router->sessions, s)) {
+		mem_free(s);
+		return NULL;
+	}
+	join_user(s);
+	show(router);
+	return s;
+}
+
+static void set_conn(struct session *s, struct str conn)
+{
+	s->conn_bytes = (uint8_t)(conn.n > sizeof(s->conn) ? 0 : conn.n);
+	if (s->conn_bytes)
+		memcpy(s->conn, conn.p, conn.n);
+}
+
+static const char *save(struct peer *peer, const struct wire_session *m)
+{
+	struct router *router = peer->router;
+	struct session *s = map_get(&router->sessions, m->pid);
+	uint64_t now = clock_ms();
+
+	if (s && s->owner != peer && s->generation > m->generation) {
+		tell_taken(peer, s);
+		return "TAKEN";
+	}
+	if (m->parked_ms == 0 && too_many(router, m->user_id, m->conn, m->pid))
+		return "TOO_MANY_CONNECTIONS";
+	if (s && s->owner && s->owner != peer) {
+		s->generation = m->generation;
+		tell_taken(s->owner, s);
+	}
+	if (!s)
+		s = create(router, m);
+	if (!s || set_rooms(s, &m->rooms)) {
+		if (s)
+			free_session(s);
+		return "FULL";
+	}
+	s->generation = m->generation;
+	set_conn(s, m->conn);
+	own(s, peer);
+	unpark(s);
+	if (m->parked_ms)
+		park(s, now > m->parked_ms ? now - m->parked_ms : 1);
+	return "";
+}
+
+static void answer(struct peer *peer, uint64_t ref, struct str pid, const char *code)
+{
+	struct wire_saved m = { .ref = ref, .pid = pid, .code = str_of(code) };
+
+	if (ref)
+		say(peer, WIRE_SAVED, &m);
+}
+
+void session_on_session(struct peer *peer, const struct wire_session *m)
+{
+	answer(peer, m->ref, m->pid, save(peer, m));
+}
+
+/* The session, if it is the peer's to change. */
+static struct session *claimed(struct peer *peer, struct str pid, uint64_t generation)
+{
+	struct session *s = map_get(&peer->router->sessions, pid);
+
+	return s && s->owner == peer && s->generation == generation ? s : NULL;
+}
+
+void session_on_rooms(struct peer *peer, const struct wire_session_rooms *m)
+{
+	struct session *s = claimed(peer, m->pid, m->generation);
+	struct wire_list_walk w;
+	struct str text;
+	int err = 0;
+
+	if (!s) {
+		answer(peer, m->ref, m->pid, "UNKNOWN");
+		return;
+	}
+	wire_list_walk(&m->left, &w);
+	while (wire_list_next(&w, &text))
+		remove_room(s, text);
+	wire_list_walk(&m->joined, &w);
+	while (!err && wire_list_next(&w, &text))
+		err = add_room(s, text, true);
+	if (err)
+		free_session(s);
+	answer(peer, m->ref, m->pid, err ? "FULL" : "");
+}
+
+void session_on_parked(struct peer *peer, const struct wire_session_parked *m)
+{
+	struct session *s = claimed(peer, m->pid, m->generation);
+
+	if (s)
+		park(s, clock_ms());
+}
+
+void session_on_ended(struct peer *peer, const struct wire_session_ended *m)
+{
+	struct session *s = claimed(peer, m->pid, m->generation);
+
+	if (s)
+		free_session(s);
+}
+
+static const char *refusal(struct router *router, struct session *s, const struct wire_resume *m)
+{
+	uint64_t window_ms = (uint64_t)router->svc->conf.recovery_seconds * 1000;
+
+	if (!s || !str_eq(user_of(s), m->user_id) || !str_eq(nsp_of(s), m->nsp) ||
+	    (s->parked_ms && clock_ms() - s->parked_ms > window_ms))
+		return "UNKNOWN";
+	if (too_many(router, m->user_id, m->conn, m->pid))
+		return "TOO_MANY_CONNECTIONS";
+	return "";
+}
+
+static int add_items(const struct session *s, struct buf *text, struct str *items)
+{
+	for (uint32_t i = 0; i < s->room_count; i++) {
+		const struct session_room *room = s->rooms[i];
+		struct item item = { room->place, room->shard, room->bits,
+				     str_make(room->name, room->bytes) };
+
+		items[i].n = text->n;
+		item_add(text, &item);
+		items[i].n = text->n - items[i].n;
+	}
+	if (text->failed)
+		return text->failed;
+	for (uint32_t i = 0, at = 0; i < s->room_count; at += (uint32_t)items[i++].n)
+		items[i].p = text->p + at;
+	return 0;
+}
+
+void session_on_resume(struct peer *peer, const struct wire_resume *m)
+{
+	struct router *router = peer->router;
+	struct session *s = map_get(&router->sessions, m->pid);
+	struct wire_resumed answer_m = { .ref = m->ref,
+					 .pid = m->pid,
+					 .code = str_of(refusal(router, s, m)) };
+	struct buf text = BUF_INIT(64u << 20);
+	struct str *items = NULL;
+
+	if (s && answer_m.code.n == 0) {
+		items = mem_try((s->room_count + 1) * sizeof(*items));
+		if (!items || add_items(s, &text, items)) {
+			answer_m.code = STR("UNKNOWN");
+		} else {
+			s->generation++;
+			if (s->owner && s->owner != peer)
+				tell_taken(s->owner, s);
+			set_conn(s, m->conn);
+			own(s, peer);
+			unpark(s);
+			answer_m.sid = sid_of(s);
+			answer_m.generation = s->generation;
+			answer_m.rooms =
+				(struct wire_list){ .count = s->room_count, .items = items };
+		}
+	}
+	metrics_inc(answer_m.code.n ? METRIC_RESUMES_REFUSED : METRIC_RESUMES);
+	say(peer, WIRE_RESUMED, &answer_m);
+	mem_free(items);
+	buf_fini(&text);
+}
+
+void session_forget_peer(struct peer *peer)
+{
+	struct list *node;
+
+	while ((node = list_first(&peer->sessions)) != NULL) {
+		struct session *s = CONTAINER_OF(node, struct session, node);
+
+		disown(s);
+		if (!s->parked_ms)
+			park(s, clock_ms());
+	}
+}
+
+void session_sweep(struct router *router)
+{
+	uint64_t window_ms = (uint64_t)router->svc->conf.recovery_seconds * 1000, now = clock_ms();
+
+	/* In the order in which they were disowned: at most as late as the one before it was parked. */
+	LIST_EACH(&router->parked, node, next) {
+		struct session *s = CONTAINER_OF(node, struct session, node);
+
+		if (now - s->parked_ms > window_ms)
+			free_session(s);
+	}
+}
+
+void session_free_all(struct router *router)
+{
+	struct list *node;
+
+	while ((node = list_first(&router->parked)) != NULL)
+		free_session(CONTAINER_OF(node, struct session, node));
+}

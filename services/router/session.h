@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a client can come back to: a socket's ids, its user, its rooms with the place each was joined at. Told by the edge that has the client; survives
+ * that edge.
+ *
+ *             SESSION              SESSION_PARKED, edge forgotten
+ *   (none) ─────────────▶ owned ────────────────────────────────▶ parked ── recovery window over ──▶ (none)
+ *                          ▲ ▲                                      │
+ *                          │ └───────────── RESUME ────────────────┘         SESSION_ENDED: (none), from either
+ *                          └── RESUME by another edge: the first one is told SESSION_TAKEN
+ *
+ * Of two claims the one with the greater generation holds; each RESUME begins a new one. Bounds: MAX_SESSIONS (the one parked longest goes first).
+ * Thread: loop thread.
+ */
+#ifndef ROOMWIRE_ROUTER_SESSION_H
+#define ROOMWIRE_ROUTER_SESSION_H
+
+#include "services/router/router.h"
+
+#define SESSION_ID_BYTES 64
+
+struct session_user;
+
+struct session_room {
+	uint64_t place; /* joined at */
+	uint32_t shard; /* whose place it is */
+	uint16_t bytes;
+	uint8_t bits;
+	char name[];
+};
+
+struct session {
+	struct list node; /* on owner->sessions, or router->parked */
+	struct router *router;
+	struct peer *owner; /* NULL: parked */
+	struct session_user *user;
+	struct list user_node;
+	uint64_t generation;
+	uint64_t parked_ms;          /* monotonic; 0: its client is there */
+	struct session_room **rooms; /* OWNED */
+	uint32_t room_count, room_cap;
+	uint8_t pid_bytes, sid_bytes, conn_bytes, nsp_bytes;
+	uint16_t user_bytes;
+	char conn[SESSION_ID_BYTES];
+	char text[]; /* pid, sid, nsp, user id */
+};
+
+struct str session_pid_of(const void *session); /* for the map */
+struct str session_user_of(const void *user);
+
+void session_on_session(struct peer *peer, const struct wire_session *m);
+void session_on_rooms(struct peer *peer, const struct wire_session_rooms *m);
+void session_on_parked(struct peer *peer, const struct wire_session_parked *m);
+void session_on_ended(struct peer *peer, const struct wire_session_ended *m);
+void session_on_resume(struct peer *peer, const struct wire_resume *m);
+void session_forget_peer(struct peer *peer); /* what it had is parked from now on */
+void session_sweep(struct router *router);
+void session_free_all(struct router *router);
+
+#endif
