@@ -19,6 +19,7 @@ libzmq3-dev         | build      | 4.3.4     | pc:libzmq                  | sock
 libmsgpack-dev      | build      | 3.3       | pc:msgpack                 | the wire between our processes
 libpq-dev           | build      | 14        | pc:libpq                   | PostgreSQL, asynchronous and in pipelines
 librabbitmq-dev     | build      | 0.11      | pc:librabbitmq             | RabbitMQ
+libhiredis-dev      | build      | 0.14.1    | pc:hiredis                 | reads the protocol of Redis
 libjwt-dev          | build      | 1.10.2    | pc:libjwt                  | HS256 tokens
 libjansson-dev      | build      | 2.13      | pc:jansson                 | JSON claims of a token; the reference in JSON tests
 libcyaml-dev        | build      | 1.3       | pc:libcyaml                | configuration and profiles

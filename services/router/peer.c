@@ -2,6 +2,7 @@
 #include "common/base/mem.h"
 #include "common/log/log.h"
 #include "common/metrics/metrics.h"
+#include "services/router/persist.h"
 #include "services/router/room.h"
 #include "services/router/session.h"
 
@@ -59,6 +60,7 @@ static void forget_state(struct peer *peer)
 	stop_waiting(peer);
 	orphan(peer);
 	settle_forget(peer);
+	persist_forget_peer(peer);
 	session_forget_peer(peer);
 	room_remove_peer(peer);
 	peer->synced = false;

@@ -7,6 +7,7 @@
 #include "common/base/mem.h"
 #include "common/log/log.h"
 #include "common/metrics/metrics.h"
+#include "services/router/persist.h"
 #include "services/router/room.h"
 
 static void answer(struct peer *publisher, uint64_t ref, const char *code, bool duplicate)
@@ -203,6 +204,7 @@ static void publish_counted(struct peer *publisher, const struct bus_message *m)
 		metrics_inc(METRIC_PUBLISHED);
 		metrics_set(METRIC_EVENT_IDS, idset_count(&router->ids));
 		send_to_rooms(router, p, msg, pending);
+		persist_message(router, msg, pending);
 		publish_release(router, pending);
 		message_unref(&msg);
 		return;

@@ -164,7 +164,7 @@ struct str message_key_of(const void *message)
 
 bool room_has_gap(const struct room *room, uint64_t since)
 {
-	if (since < room->router->born && since > room->restored_upto)
+	if (!room->router->vouched && since < room->router->born && since > room->restored_upto)
 		return true; /* what its client has seen, this router has never heard of */
 	return room->dropped_place > since;
 }

@@ -5,6 +5,7 @@
 #include "common/base/mem.h"
 #include "common/log/log.h"
 #include "common/metrics/metrics.h"
+#include "services/router/persist.h"
 #include "services/router/room.h"
 #include "services/router/session.h"
 
@@ -84,17 +85,9 @@ static void on_message(void *ctx, struct bus_link *link, const struct bus_messag
 	}
 }
 
-/* Set, but not used by this version: an outage that is told, never a silent fallback. */
 bool router_redis_ready(void *self, char reason[SVC_REASON_BYTES])
 {
-	const struct router *router = self;
-	const struct conf *conf = &router->svc->conf;
-
-	if (!conf->redis_url[0] && !conf->redis_host[0])
-		return true;
-	snprintf(reason, SVC_REASON_BYTES, "%s is set, but this version does not use Redis",
-		 conf->redis_url[0] ? "REDIS_URL" : "REDIS_HOST");
-	return false;
+	return persist_ready(self, reason);
 }
 
 int router_start(struct svc *svc, void *self)
@@ -128,6 +121,9 @@ int router_start(struct svc *svc, void *self)
 	err = bus_server_open(svc, svc->conf.router_bind, &handlers, router, &router->server);
 	if (err)
 		return err;
+	err = persist_open(router);
+	if (err)
+		return err;
 	svc_arm(svc, &router->sweep, clock_ms() + SWEEP_MS);
 	settle_begin(router);
 	svc_notify(svc, "serving", 0);
@@ -140,6 +136,7 @@ void router_stop(struct svc *svc, void *self)
 	struct list *node;
 
 	svc_cancel(svc, &router->sweep);
+	persist_close(router);
 	while ((node = list_first(&router->peers)) != NULL)
 		peer_on_down(router, CONTAINER_OF(node, struct peer, node)->link);
 	settle_end(router);

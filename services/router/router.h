@@ -85,6 +85,7 @@ struct early {
 
 struct router {
 	struct svc *svc;
+	struct persist *persist; /* NULL: Redis is not set */
 	struct bus_server *server;
 	struct list peers;
 	struct map rooms;    /* struct room by key */
@@ -106,6 +107,7 @@ struct router {
 	struct wheel_timer settle;
 	uint64_t settle_until_ms, settle_at_latest_ms;
 	bool settled;
+	bool vouched; /* Redis knows of everything that was accepted before this life */
 	/* OWNED list: publishers know of them, they have not come back yet */
 	struct awaited_edge *awaited_edges;
 	struct buf key;        /* room key under construction */

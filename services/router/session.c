@@ -6,6 +6,7 @@
 #include "common/log/log.h"
 #include "common/metrics/metrics.h"
 #include "proto/item.h"
+#include "services/router/persist.h"
 
 /* Of one user, where connections per user are limited. */
 struct session_user {
@@ -215,6 +216,8 @@ static void free_session(struct session *s)
 {
 	struct router *router = s->router;
 
+	persist_session_gone(s);
+
 	if (s->parked_ms)
 		metrics_dec(METRIC_SESSIONS_PARKED);
 	map_del(&router->sessions, session_pid_of(s));
@@ -339,7 +342,7 @@ static const char *save(struct peer *peer, const struct wire_session *m)
 	return "";
 }
 
-static void answer(struct peer *peer, uint64_t ref, struct str pid, const char *code)
+void session_answer(struct peer *peer, uint64_t ref, struct str pid, const char *code)
 {
 	struct wire_saved m = { .ref = ref, .pid = pid, .code = str_of(code) };
 
@@ -347,9 +350,41 @@ static void answer(struct peer *peer, uint64_t ref, struct str pid, const char *
 		say(peer, WIRE_SAVED, &m);
 }
 
+/* Kept: told when Redis has it, too. */
+static void answer_saved(struct peer *peer, uint64_t ref, struct session *s)
+{
+	if (!persist_session(s, peer, ref))
+		session_answer(peer, ref, session_pid_of(s), "");
+}
+
 void session_on_session(struct peer *peer, const struct wire_session *m)
 {
-	answer(peer, m->ref, m->pid, save(peer, m));
+	const char *code = save(peer, m);
+	struct session *s = code[0] ? NULL : map_get(&peer->router->sessions, m->pid);
+
+	if (s)
+		answer_saved(peer, m->ref, s);
+	else
+		session_answer(peer, m->ref, m->pid, code);
+}
+
+void session_restore(struct router *router, const struct wire_session *m)
+{
+	struct session *s;
+
+	if (map_get(&router->sessions, m->pid))
+		return;
+	s = create(router, m);
+	if (!s)
+		return;
+	if (set_rooms(s, &m->rooms)) {
+		free_session(s);
+		return;
+	}
+	s->generation = m->generation;
+	set_conn(s, m->conn);
+	disown(s);
+	park(s, clock_ms()); /* longer than needed rather than too short */
 }
 
 /* The session, if it is the peer's to change. */
@@ -368,7 +403,7 @@ void session_on_rooms(struct peer *peer, const struct wire_session_rooms *m)
 	int err = 0;
 
 	if (!s) {
-		answer(peer, m->ref, m->pid, "UNKNOWN");
+		session_answer(peer, m->ref, m->pid, "UNKNOWN");
 		return;
 	}
 	wire_list_walk(&m->left, &w);
@@ -377,9 +412,12 @@ void session_on_rooms(struct peer *peer, const struct wire_session_rooms *m)
 	wire_list_walk(&m->joined, &w);
 	while (!err && wire_list_next(&w, &text))
 		err = add_room(s, text, true);
-	if (err)
-		free_session(s);
-	answer(peer, m->ref, m->pid, err ? "FULL" : "");
+	if (!err) {
+		answer_saved(peer, m->ref, s);
+		return;
+	}
+	free_session(s);
+	session_answer(peer, m->ref, m->pid, "FULL");
 }
 
 void session_on_parked(struct peer *peer, const struct wire_session_parked *m)
@@ -428,6 +466,29 @@ static int add_items(const struct session *s, struct buf *text, struct str *item
 	return 0;
 }
 
+struct blob *session_pack(const struct session *s)
+{
+	struct buf text = BUF_INIT(64u << 20);
+	struct str *items = mem_try((s->room_count + 1) * sizeof(*items));
+	struct wire_session m = {
+		.pid = session_pid_of(s),
+		.sid = sid_of(s),
+		.conn = conn_of(s),
+		.nsp = nsp_of(s),
+		.user_id = user_of(s),
+		.generation = s->generation,
+	};
+	struct blob *packed = NULL;
+
+	if (items && add_items(s, &text, items) == 0) {
+		m.rooms = (struct wire_list){ .count = s->room_count, .items = items };
+		packed = wire_pack(WIRE_SESSION, &m);
+	}
+	mem_free(items);
+	buf_fini(&text);
+	return packed;
+}
+
 void session_on_resume(struct peer *peer, const struct wire_resume *m)
 {
 	struct router *router = peer->router;
@@ -449,6 +510,7 @@ void session_on_resume(struct peer *peer, const struct wire_resume *m)
 			set_conn(s, m->conn);
 			own(s, peer);
 			unpark(s);
+			persist_session(s, NULL, 0);
 			answer_m.sid = sid_of(s);
 			answer_m.generation = s->generation;
 			answer_m.rooms =
@@ -487,6 +549,7 @@ void session_sweep(struct router *router)
 	}
 }
 
+/* At the process's end, when Redis is not asked any more: they stay there. */
 void session_free_all(struct router *router)
 {
 	struct list *node;

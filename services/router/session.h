@@ -53,6 +53,11 @@ void session_on_rooms(struct peer *peer, const struct wire_session_rooms *m);
 void session_on_parked(struct peer *peer, const struct wire_session_parked *m);
 void session_on_ended(struct peer *peer, const struct wire_session_ended *m);
 void session_on_resume(struct peer *peer, const struct wire_resume *m);
+/* Answer SESSION or SESSION_ROOMS; code "": kept. */
+void session_answer(struct peer *peer, uint64_t ref, struct str pid, const char *code);
+/* The session as a SESSION message: OWNED by caller, NULL when out of memory. And one that was read, unless its edge has told it already. */
+struct blob *session_pack(const struct session *s);
+void session_restore(struct router *router, const struct wire_session *m);
 void session_forget_peer(struct peer *peer); /* what it had is parked from now on */
 void session_sweep(struct router *router);
 void session_free_all(struct router *router);

@@ -10,6 +10,7 @@
 #include "common/base/mem.h"
 #include "common/log/log.h"
 #include "common/metrics/metrics.h"
+#include "services/router/persist.h"
 #include "services/router/room.h"
 
 #define SETTLE_STEP_MS 20u
@@ -151,7 +152,11 @@ static void restore(struct router *router, struct message *msg)
 		buf_add(&router->key, any.deliver.nsp);
 		buf_addc(&router->key, ',');
 		buf_add(&router->key, name);
-		room = router->key.failed ? NULL : room_find(router, buf_str(&router->key));
+		if (router->key.failed)
+			continue;
+		/* What Redis kept is kept on for those who are in no edge's hands. */
+		room = persist_floor(router) ? room_get(router, buf_str(&router->key)) :
+					       room_find(router, buf_str(&router->key));
 		if (room)
 			room_remember(room, msg);
 	}
@@ -167,6 +172,7 @@ static int by_place(const void *a, const void *b)
 /* What was returned becomes the oldest part of the history: nothing of this life is in it yet. */
 static void restore_all(struct router *router)
 {
+	uint64_t floor = persist_floor(router);
 	size_t count = map_count(&router->returned), n = 0;
 	struct message **all = count ? mem_try(count * sizeof(struct message *)) : NULL;
 
@@ -176,6 +182,12 @@ static void restore_all(struct router *router)
 	}
 	if (n > 1)
 		qsort(all, n, sizeof(struct message *), by_place);
+	if (floor && floor < router->floor) {
+		router->floor = floor;
+		router->vouched = true;
+		MAP_EACH(&router->rooms, struct room, room)
+			room_restore(room, floor, router->born);
+	}
 	for (size_t i = 0; i < n; i++)
 		restore(router, all[i]);
 	mem_free(all);
@@ -275,7 +287,8 @@ static void on_settle(struct wheel_timer *timer)
 	struct list *node;
 
 	if (now < router->settle_until_ms ||
-	    (!edges_synced(router) && now < router->settle_at_latest_ms)) {
+	    ((!edges_synced(router) || persist_loading(router)) &&
+	     now < router->settle_at_latest_ms)) {
 		svc_arm(router->svc, timer, now + SETTLE_STEP_MS);
 		return;
 	}
