@@ -180,41 +180,19 @@ void session_add_open(const struct session *s, bool upgrades, struct buf *out)
 	buf_addc(out, '}');
 }
 
-static void drop_assembly(struct session *s)
+/* All parts of one packet: its text and each attachment may be as large as one message. */
+static size_t assembly_max_bytes(const struct session *s)
 {
-	if (!s->assembly)
-		return;
-	for (uint32_t i = 0; i < s->assembly->got; i++)
-		blob_unref(&s->assembly->attachments[i]);
-	blob_unref(&s->assembly->text);
-	mem_free(s->assembly);
-	s->assembly = NULL;
-}
-
-/* A packet with attachments: remember it until they have come. */
-static void begin_assembly(struct session *s, struct str text, uint32_t attachments)
-{
-	s->assembly = mem_try(sizeof(*s->assembly) + attachments * sizeof(struct blob *));
-	if (s->assembly) {
-		s->assembly->wanted = attachments;
-		s->assembly->text = blob_copy(text);
-	}
-	if (!s->assembly || !s->assembly->text)
-		session_close(s, METRIC_CLOSED_PARSE);
+	return (size_t)s->edge->svc->conf.max_payload * (1 + SIO_MAX_ATTACHMENTS_DEFAULT);
 }
 
 static void finish_assembly(struct session *s)
 {
-	struct assembly *a = s->assembly;
-	struct sio_packet packet;
+	struct sio_assembly *a = s->assembly;
 
 	s->assembly = NULL;
-	if (sio_decode(blob_str(a->text), SIO_MAX_ATTACHMENTS_DEFAULT, &packet) == 0)
-		sock_receive(s, blob_str(a->text), &packet, a->attachments, a->got);
-	for (uint32_t i = 0; i < a->got; i++)
-		blob_unref(&a->attachments[i]);
-	blob_unref(&a->text);
-	mem_free(a);
+	sock_receive(s, blob_str(a->text), &a->packet, a->attachments, a->got);
+	sio_assembly_free(&a);
 }
 
 static void receive_message(struct session *s, struct str text)
@@ -228,10 +206,10 @@ static void receive_message(struct session *s, struct str text)
 		session_close(s, METRIC_CLOSED_PARSE);
 		return;
 	}
-	if (packet.attachments > 0)
-		begin_assembly(s, text, packet.attachments);
-	else
+	if (packet.attachments == 0)
 		sock_receive(s, text, &packet, NULL, 0);
+	else if (sio_assembly_begin(text, &packet, assembly_max_bytes(s), &s->assembly))
+		session_close(s, METRIC_CLOSED_PARSE);
 }
 
 void session_receive(struct session *s, const struct eio_packet *packet)
@@ -262,18 +240,12 @@ void session_receive(struct session *s, const struct eio_packet *packet)
 
 void session_receive_binary(struct session *s, struct str data)
 {
-	struct assembly *a = s->assembly;
-
 	if (s->state != SESSION_OPEN)
 		return;
 	metrics_add(METRIC_BYTES_IN, data.n);
-	if (a)
-		a->attachments[a->got] = blob_copy(data);
-	if (!a || !a->attachments[a->got]) {
+	if (!s->assembly || sio_assembly_add(s->assembly, data))
 		session_close(s, METRIC_CLOSED_PARSE);
-		return;
-	}
-	if (++a->got == a->wanted)
+	else if (sio_assembly_is_whole(s->assembly))
 		finish_assembly(s);
 }
 
@@ -382,7 +354,7 @@ void session_close(struct session *s, enum metric reason)
 	close_transports(s, reason);
 	handover_cancel(s);
 	sock_close_all(s, is_recoverable(reason));
-	drop_assembly(s);
+	sio_assembly_free(&s->assembly);
 	session_drop_queue(s);
 	uncount_address(s);
 	list_remove(&s->dirty);

@@ -12,7 +12,7 @@
 #define ROOMWIRE_EDGE_SESSION_H
 
 #include "common/metrics/metrics.h"
-#include "common/sio/sio.h"
+#include "common/sio/sio_assembly.h"
 #include "services/edge/edge.h"
 #include "services/edge/frame.h"
 
@@ -49,13 +49,6 @@ struct out_node {
 	struct frame *frame;
 };
 
-/* A binary packet whose attachments are still coming. */
-struct assembly {
-	struct blob *text;
-	uint32_t wanted, got;
-	struct blob *attachments[];
-};
-
 struct address {
 	char text[46];
 	uint32_t count;
@@ -76,7 +69,7 @@ struct session {
 	struct asker *poll;         /* a GET that waits for packets; OWNED */
 	struct out_node *out_first, *out_last;
 	size_t out_bytes;
-	struct assembly *assembly;
+	struct sio_assembly *assembly; /* a packet whose attachments are still coming; OWNED */
 	char *token;             /* of the handshake's Authorization header or query; OWNED; NULL */
 	struct address *address; /* counted there; NULL where not limited */
 	uint64_t deadline_ms;    /* of the pong that is (or will be) waited for */

@@ -13,7 +13,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-#define MAX_BYTES 4096
+#define MAX_BYTES 256
 #define OUT_MAX_BYTES (1u << 20)
 
 struct client {
