@@ -86,6 +86,7 @@ static void protocol_page(struct buf *out)
 		"each "
 		"side says what it received, the other repeats the rest, and doubles are dropped. "
 		"Else both count from 1 again and tell their state anew.\n"
+		"A connecting side that ends says BYE, and is forgotten.\n"
 		"- **Gaps**: a number that is too high, or a PING or PONG whose `sent` is higher "
 		"than "
 		"what was received, shows that something was lost. The connecting side says HELLO, "

@@ -1,27 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The Socket.IO 5 protocol by hand, the same over both transports: every packet type, what may follow what, and what ends a connection. */
 import assert from 'node:assert/strict';
-import { http, scenario, useRoomwire } from './harness.mjs';
-import { closeTalkers, join, joined, talk, TRANSPORTS } from './lib/rawtalk.mjs';
+import { http, useRoomwire } from './harness.mjs';
+import { both, join, joined, talk, TRANSPORTS } from './lib/rawtalk.mjs';
 
 const fixture = useRoomwire({
 	profile: 'conformance',
 	env: { PING_INTERVAL_MS: '5000', PING_TIMEOUT_MS: '5000' }, /* heartbeats are tested elsewhere */
 });
 const url = () => fixture.rw.url;
-
-/* The promise over each transport. */
-function both(promise, body) {
-	for (const transport of TRANSPORTS) {
-		scenario(`${transport}: ${promise}`, async () => {
-			try {
-				await body(transport);
-			} finally {
-				closeTalkers();
-			}
-		});
-	}
-}
 
 /* The connection is whole: it answers, and nothing came before the answer. */
 async function assertAlive(one, nsp = '') {

@@ -337,8 +337,7 @@ static void watch(struct adapt_redis *r)
 		return;
 	}
 	if (!oldest && now_ms >= r->heard_ms + limit_ms) {
-		if (!ask_own(r, (struct str[]){ STR("PING") }, 1)) /* which arms the timer */
-			oldest = redis_queue_first(&r->queue);
+		(void)ask_own(r, (struct str[]){ STR("PING") }, 1); /* arms the timer */
 	} else if (!oldest) {
 		arm(r, r->heard_ms + limit_ms);
 	} else if (now_ms < oldest->asked_ms + limit_ms) {
@@ -496,9 +495,9 @@ int adapt_redis_command(struct adapt_redis *redis, const struct str *argv, size_
 	struct redis_pending p = { fn, ctx, clock_ms(), 0, false };
 	int err;
 
-	BUG_ON(!argc || redis->spec.handlers.message != NULL);
-	if (redis->state != UP || redis->broken)
+	if (!adapt_redis_up(redis))
 		return E_CLOSED;
+	BUG_ON(!argc || redis->spec.handlers.message != NULL);
 	if (argc > MAX_ARGUMENTS)
 		return E_TOOBIG;
 	p.bytes = redis_resp_bytes(argv, argc);
@@ -517,7 +516,7 @@ int adapt_redis_command(struct adapt_redis *redis, const struct str *argv, size_
 
 bool adapt_redis_up(const struct adapt_redis *redis)
 {
-	return redis->state == UP && !redis->broken;
+	return redis && redis->state == UP && !redis->broken;
 }
 
 bool adapt_redis_reason(const struct adapt_redis *redis, char reason[SVC_REASON_BYTES])

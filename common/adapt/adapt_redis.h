@@ -15,6 +15,8 @@
  * A server that leaves the oldest command unanswered for timeout_ms is given up: everything under way fails, and it is connected to anew. An
  * idle connection is pinged every timeout_ms, so silence is noticed within twice that. A command that failed by E_UNAVAILABLE,
  * E_TIMEOUT or E_CLOSED may have been carried out or not. Nothing is sent again by the adapter.
+ *
+ * BUGS: no TLS, cluster or sentinel. A server that has become a replica answers writes with an error (READONLY), and is kept.
  */
 #ifndef ROOMWIRE_ADAPT_REDIS_H
 #define ROOMWIRE_ADAPT_REDIS_H
@@ -37,8 +39,7 @@ struct redis_reply {
 	int64_t integer;
 	struct str text;
 	size_t count;
-	struct redis_reply *
-		*items; /* count of them, none NULL; adapt_redis_item asks for bounds, too */
+	struct redis_reply **items; /* none NULL; see adapt_redis_item */
 };
 
 /* Item i of an array; a nil reply when it is none or has not so many: nested answers can be walked without checks between. */
@@ -66,20 +67,24 @@ struct adapt_redis_handlers {
 
 struct adapt_redis_spec {
 	struct svc *svc;
-	const char *
-		url; /* redis://[[user]:password@]host[:port][/db], percent-encoded; empty or NULL: host and port */
+	/* redis://[[user]:password@]host[:port][/db], percent-encoded; empty or NULL: host and port */
+	const char *url;
 	const char *host; /* name or address */
 	int port;
 	uint64_t timeout_ms; /* of connecting and of each command; 0: 3000 */
 	size_t max_commands; /* under way; 0: 65536 */
 	size_t max_bytes;    /* of the commands under way; 0: 64 MiB */
-	size_t max_reply_bytes; /* of one reply, as sent and as kept; 0: 64 MiB. Past it the connection is given up */
+	/* Of one reply, as sent and as kept; past it the connection is given up. 0: 64 MiB */
+	size_t max_reply_bytes;
 	struct adapt_redis_handlers handlers;
 };
 
 /* Begins to connect. E_CONFIG: url, host or port is not usable, and the log says why (no credentials). spec: COPIED. */
 int adapt_redis_open(const struct adapt_redis_spec *spec, struct adapt_redis **redis) MUST_CHECK;
-/* Nulls; accepts NULL inside. Callbacks of what is under way run here, with E_CLOSED; `down` does not. May be called in any callback. */
+/*
+ * Nulls; accepts NULL inside. Then callbacks of what is under way run, with E_CLOSED; `down` does not. May be called in any callback. For
+ * those callbacks adapt_redis_command and adapt_redis_up take NULL for an adapter that is down.
+ */
 void adapt_redis_close(struct adapt_redis **redis);
 
 /*

@@ -65,12 +65,14 @@ static void empty(struct buf *b)
 static void on_written(uv_write_t *writing, int status)
 {
 	struct redis_conn *c = writing->data;
-	const char *reason = uv_strerror(status);
+	const char *reason;
 
 	if (c->closed)
 		return;
 	empty(&c->flying);
-	if (status || redis_conn_flush(c, &reason))
+	if (status)
+		fail(c, uv_strerror(status));
+	else if (redis_conn_flush(c, &reason))
 		fail(c, reason);
 }
 

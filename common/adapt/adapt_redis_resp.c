@@ -125,7 +125,7 @@ static void *create_string(const redisReadTask *task, char *bytes, size_t n)
 static void *create_array(const redisReadTask *task, int elements)
 {
 	size_t count = elements > 0 ? (size_t)elements : 0;
-	struct redis_reply *r = add_node(task, REDIS_ARRAY, count * sizeof(*r->items));
+	struct redis_reply *r = add_node(task, REDIS_ARRAY, count * sizeof(void *));
 
 	if (!r)
 		return NULL;

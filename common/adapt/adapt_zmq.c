@@ -211,6 +211,11 @@ void adapt_zmq_close(struct adapt_zmq **sock)
 		mem_free(s);
 }
 
+void adapt_zmq_linger(struct adapt_zmq *sock, int ms)
+{
+	set_int(sock->socket, ZMQ_LINGER, ms);
+}
+
 int adapt_zmq_send(struct adapt_zmq *s, const struct str *frames, size_t frame_count)
 {
 	int err = 0;
@@ -222,7 +227,7 @@ int adapt_zmq_send(struct adapt_zmq *s, const struct str *frames, size_t frame_c
 		if (zmq_send(s->socket, frames[i].p ? frames[i].p : "", frames[i].n, flags) >= 0)
 			continue;
 		if (!err)
-			err = errno == EHOSTUNREACH ? E_CLOSED : E_AGAIN;
+			err = errno == EHOSTUNREACH ? E_UNREACHABLE : E_AGAIN;
 		if (i ==
 		    0) /* refused; else the connection ended in the middle of the message: ZeroMQ
 			     * drops all of it, but must be given it to its end */

@@ -34,7 +34,9 @@ int adapt_zmq_open(struct svc *svc, enum adapt_zmq_kind kind, const char *identi
 		   const char *endpoint, adapt_zmq_message_fn fn, void *ctx,
 		   struct adapt_zmq **sock) MUST_CHECK;
 void adapt_zmq_close(struct adapt_zmq **sock); /* harmless inside the socket's own handler */
-/* 0; E_AGAIN: no room (high-water mark) or, DEALER, no peer; E_CLOSED: ROUTER, that peer is not there. */
+/* What was sent to a peer that is there goes out for so long after adapt_zmq_close; the last socket of a process may block for it. 0 at first. */
+void adapt_zmq_linger(struct adapt_zmq *sock, int ms);
+/* 0; E_AGAIN: no room (high-water mark) or, DEALER, no peer; E_UNREACHABLE: ROUTER, that peer is not connected. */
 int adapt_zmq_send(struct adapt_zmq *sock, const struct str *frames, size_t frame_count) MUST_CHECK;
 
 /* ROUTER: the peer has connected, for the first time or again. What was sent over its last connection may be lost. */

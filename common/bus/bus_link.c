@@ -13,6 +13,7 @@
 #define BEATS_PER_TIMEOUT 3u /* pings a peer may miss before it is held to be gone, at least */
 #define KNOWN_MAX 1000u
 #define ACK_LATE_COUNT 256u
+#define BYE_LINGER_MS 200
 
 /* ── numbers ── */
 
@@ -72,6 +73,8 @@ int bus_link_transmit(struct bus_link *link, uint64_t number, struct str body,
 	err = adapt_zmq_send(link->sock, frames, n);
 	if (err == 0)
 		link->told = link->received;
+	if (link->server)
+		bus_server_note(link, err);
 	return err;
 }
 
@@ -241,6 +244,7 @@ static bool is_own(struct bus_link *link, const struct bus_message *m)
 		return true;
 	case WIRE_HELLO:
 	case WIRE_WELCOME: /* to a HELLO that was said twice */
+	case WIRE_BYE:     /* of another HELLO than the last one */
 		return true;
 	default:
 		return false;
@@ -505,10 +509,15 @@ int bus_link_open(struct svc *svc, const char *endpoint, const struct bus_handle
 void bus_link_close(struct bus_link **link)
 {
 	struct bus_link *l = *link;
+	struct wire_bye bye = { .nonce = l ? l->nonce : 0 };
 
 	*link = NULL;
 	if (!l)
 		return;
+	pump(l);
+	if (l->sent == bus_ring_newest(&l->ring)) /* it must not overtake anything */
+		bus_link_say(l, WIRE_BYE, &bye);
+	adapt_zmq_linger(l->sock, BYE_LINGER_MS);
 	bus_link_teardown(l);
 	blob_unref(&l->known);
 	adapt_zmq_close(&l->sock);
@@ -518,6 +527,11 @@ void bus_link_close(struct bus_link **link)
 bool bus_link_up(const struct bus_link *link)
 {
 	return link->state == BUS_LINK_UP;
+}
+
+bool bus_link_gone(const struct bus_link *link)
+{
+	return link->gone;
 }
 
 const char *bus_link_peer(const struct bus_link *link)

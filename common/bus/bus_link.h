@@ -12,6 +12,10 @@
  *      connecting side                              binding side
  *      DOWN ──HELLO(nonce)──▶ GREETING ──WELCOME──▶ UP            silent for link_timeout_ms: DOWN
  *
+ * A connecting side that is closed says BYE behind everything else, and is forgotten at once. One that ends without it is noticed by its
+ * connection: without one for link_gone_ms it is `gone` (nobody should wait for it), but may come back and resume until it is forgotten, silent
+ * for three times link_timeout_ms.
+ *
  * What was sent while a link is not UP: counted messages of a resumable link wait in its ring; before the first WELCOME, and after a
  * reset, bus_link_send says E_CLOSED.
  * Bounds: unacked_count, unacked_bytes per link; past them bus_link_send says E_FULL (the connecting side waits; the binding side resets
@@ -47,6 +51,7 @@ struct bus_handlers {
 	void (*acked)(void *ctx, struct bus_link *link, uint64_t number);
 	/* Binding side: a HELLO of a role that is held, with the edges it knows of; may be NULL. */
 	void (*held)(void *ctx, const struct wire_list *known);
+	/* Binding side: the peer has had no connection for link_gone_ms. Once, until `up` is called again; numbers and messages stay. May be NULL. */
 	void (*gone)(void *ctx, struct bus_link *link);
 };
 
@@ -69,7 +74,8 @@ struct bus_link *bus_server_next(struct bus_server *server, struct bus_link *aft
 /*
  * Queue a message. body and payload frames are referenced (not TAKEN). counted false: sent now or dropped (E_AGAIN, E_CLOSED).
  * number (may be NULL) receives the counted message's number.
- * errors: E_FULL, E_CLOSED, E_AGAIN (uncounted only: it does not overtake what waits), E_NOMEM, E_TOOBIG (over WIRE_MAX_PAYLOADS frames).
+ * errors: E_FULL, E_CLOSED, E_NOMEM, E_TOOBIG (over WIRE_MAX_PAYLOADS frames); uncounted only: E_AGAIN (it does not overtake what waits),
+ * E_UNREACHABLE (binding side: the peer is not connected).
  */
 int bus_link_send(struct bus_link *link, struct blob *body, struct blob *const *payload,
 		  uint32_t payload_count, bool counted, uint64_t *number) MUST_CHECK;
@@ -80,10 +86,7 @@ int bus_link_send_msg(struct bus_link *link, enum wire_id id, const void *messag
 void bus_link_reset(struct bus_link *link);
 
 bool bus_link_up(const struct bus_link *link);
-static inline bool bus_link_gone(const struct bus_link *link)
-{
-	return !link;
-}
+bool bus_link_gone(const struct bus_link *link); /* binding side: from `gone` until the next `up` */
 const char *bus_link_peer(
 	const struct bus_link
 		*link); /* the peer's instance, or the endpoint before the first WELCOME */

@@ -85,6 +85,74 @@ static void test_cut_connection_resumes_and_repeats_once(void **state)
 	line_close(&l);
 }
 
+/* As if the process was dead, then back: the numbers stay. */
+static void test_peer_without_connection_is_gone_until_it_is_back(void **state)
+{
+	struct line l;
+
+	(void)state;
+	line_open(&l, 60000, 60000);
+	l.router.svc->conf.link_gone_ms = 100;
+	say(&l.router, &l.said[1], 5);
+	RUN_UNTIL(&l.world, all_arrived(&l));
+	proxy_hold(&l.proxy, true);
+	proxy_cut(&l.proxy);
+	let_pass(&l, 50); /* a new connection was made, and nothing moves over it */
+	assert_int_equal(l.router.gones, 0);
+	say(&l.router, &l.said[1], 5);
+	RUN_UNTIL(&l.world, l.router.gones == 1);
+	assert_true(bus_link_gone(l.router.link));
+	say(&l.router, &l.said[1], 5);
+	let_pass(&l, 200);
+	assert_int_equal(l.router.gones, 1);
+	assert_int_equal(bus_link_unacked(l.router.link), 10);
+	proxy_hold(&l.proxy, false);
+	RUN_UNTIL(&l.world, all_arrived(&l));
+	assert_false(bus_link_gone(l.router.link));
+	assert_int_equal(l.router.resumed_ups, 1);
+	assert_int_equal(l.router.downs, 0);
+	assert_int_equal(metrics_values[METRIC_LINK_GONE], 1);
+	line_close(&l);
+}
+
+static void test_short_cut_is_not_gone(void **state)
+{
+	struct line l;
+
+	(void)state;
+	line_open(&l, 60000, 60000);
+	l.router.svc->conf.link_gone_ms = 2000;
+	for (int i = 0; i < 3; i++) {
+		proxy_cut(&l.proxy);
+		let_pass(&l, 100);
+		say(&l.router, &l.said[1], 5);
+		RUN_UNTIL(&l.world, all_arrived(&l));
+	}
+	assert_int_equal(l.router.gones, 0);
+	assert_int_equal(l.router.resumed_ups, 3);
+	line_close(&l);
+}
+
+static void test_idle_peer_that_vanished_is_gone_then_forgotten(void **state)
+{
+	struct line l;
+
+	(void)state;
+	for (int reset = 0; reset < 2; reset++) {
+		line_open(&l, 60000, 200);
+		l.router.svc->conf.link_gone_ms = 100;
+		proxy_hold(&l.proxy, true);
+		proxy_cut(&l.proxy);
+		if (reset) /* it has nothing to come back to, but who waits for it must know */
+			bus_link_reset(l.router.link);
+		RUN_UNTIL(&l.world, l.router.gones == 1);
+		assert_int_equal(l.router.downs, 0);
+		RUN_UNTIL(&l.world, l.router.downs == 1);
+		assert_int_equal(l.router.gones, 1);
+		line_close(&l);
+	}
+}
+
 static void test_connection_cut_again_and_again_loses_nothing(void **state)
 {
 	uint64_t seed = 3;
@@ -324,6 +392,9 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_cut_connection_resumes_and_repeats_once),
+		cmocka_unit_test(test_peer_without_connection_is_gone_until_it_is_back),
+		cmocka_unit_test(test_short_cut_is_not_gone),
+		cmocka_unit_test(test_idle_peer_that_vanished_is_gone_then_forgotten),
 		cmocka_unit_test(test_connection_cut_again_and_again_loses_nothing),
 		cmocka_unit_test(test_stopped_peer_comes_back_without_loss),
 		cmocka_unit_test(test_own_sleep_is_not_the_peers_silence),

@@ -39,7 +39,10 @@ struct bus_link {
 	bool ack_soon;         /* the peer waits for our acknowledgement */
 	uint64_t told;         /* newest number acknowledged to the peer */
 	uint64_t heard_ms, due_ms, resync_ms, version_ms; /* due: when the timer should fire */
-	uint64_t counted_unacked, counted_bytes;          /* this link's part of the metrics */
+	uint64_t
+		unreached_ms; /* binding side: since when there is no connection; 0: there is one */
+	bool gone;            /* binding side: `gone` was called, and no `up` since */
+	uint64_t counted_unacked, counted_bytes; /* this link's part of the metrics */
 	struct blob *known; /* connecting side: names, each ended by a NUL; NULL: none */
 	struct wheel_timer timer;
 	struct svc_turn turn;
@@ -65,6 +68,8 @@ void bus_link_arm(struct bus_link *link, uint64_t in_ms);
 bool bus_link_overslept(const struct bus_link *link);
 /* Connecting side: begin with a new HELLO. */
 void bus_link_greet(struct bus_link *link);
+/* Binding side: what the last attempt to send to the peer showed. */
+void bus_server_note(struct bus_link *link, int err);
 /* Binding side: free and forget. */
 void bus_server_forget(struct bus_link *link);
 /* *logged_ms: when another version was last logged; it is once a minute. */

@@ -309,6 +309,40 @@ static void test_slow_reader_gets_everything_in_order(void **state)
 	world_close(&readers);
 }
 
+static void test_links_are_found_among_many(void **state)
+{
+	static struct side edges[50];
+	static char names[COUNT_OF(edges)][16];
+	struct pair p;
+
+	(void)state;
+	pair_up(&p);
+	for (size_t i = 0; i < COUNT_OF(edges); i++) {
+		snprintf(names[i], sizeof(names[i]), "many-%zu", i);
+		side_init(&edges[i], &p.world, "edge", names[i]);
+		side_connect(&edges[i], p.world.endpoint);
+	}
+	RUN_UNTIL(&p.world, p.router.ups == 1 + COUNT_OF(edges));
+	for (size_t i = 0; i < COUNT_OF(edges); i++) {
+		RUN_UNTIL(&p.world, edges[i].ups == 1);
+		assert_int_equal(side_send(&edges[i], i + 1), 0);
+		RUN_UNTIL(&p.world, p.router.got == i + 1);
+	}
+	for (size_t i = 0; i < COUNT_OF(edges); i += 2)
+		side_close(&edges[i]);
+	RUN_UNTIL(&p.world, p.router.downs == COUNT_OF(edges) / 2);
+	for (size_t i = 1; i < COUNT_OF(edges); i += 2) {
+		p.router.expected = 1;
+		assert_int_equal(side_send(&edges[i], 1), 0);
+		RUN_UNTIL(&p.world, edges[i].acked == 2);
+		side_close(&edges[i]);
+	}
+	RUN_UNTIL(&p.world, p.router.downs == COUNT_OF(edges));
+	assert_true(bus_link_up(p.router.link = bus_server_next(p.router.server, NULL)));
+	assert_string_equal(bus_link_peer(p.router.link), "edge-0");
+	pair_close(&p);
+}
+
 static void test_server_that_cannot_listen_says_so(void **state)
 {
 	struct side router;
@@ -343,6 +377,7 @@ int main(void)
 		cmocka_unit_test(test_full_link_refuses_and_goes_on_after_acknowledgements),
 		cmocka_unit_test(test_link_full_of_bytes_refuses),
 		cmocka_unit_test(test_slow_reader_gets_everything_in_order),
+		cmocka_unit_test(test_links_are_found_among_many),
 		cmocka_unit_test(test_server_that_cannot_listen_says_so),
 	};
 

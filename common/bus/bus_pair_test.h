@@ -13,7 +13,7 @@ struct side {
 	struct bus_server *server; /* binding side */
 	struct bus_link
 		*link; /* connecting side: its link; binding side: the one that came up last */
-	unsigned ups, resumed_ups, downs, helds;
+	unsigned ups, resumed_ups, downs, helds, gones;
 	uint64_t got, expected; /* messages; ref of the next one */
 	uint64_t acked;
 	uint64_t payload_bytes;
@@ -76,8 +76,16 @@ static inline void side_on_held(void *ctx, const struct wire_list *known)
 		assert_int_equal(str_copy(name, s->known, sizeof(s->known)), 0);
 }
 
-static const struct bus_handlers side_handlers = { side_on_up, side_on_down, side_on_message,
-						   side_on_acked, side_on_held };
+static inline void side_on_gone(void *ctx, struct bus_link *link)
+{
+	struct side *s = ctx;
+
+	s->gones++;
+	assert_true(bus_link_gone(link));
+}
+
+static const struct bus_handlers side_handlers = { side_on_up,    side_on_down, side_on_message,
+						   side_on_acked, side_on_held, side_on_gone };
 
 static inline void side_init(struct side *s, struct world *w, const char *role,
 			     const char *instance)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The binding side of links: many peers on one ROUTER socket. */
 #include "common/base/clock.h"
+#include "common/base/map.h"
 #include "common/base/mem.h"
 #include "common/bus/bus_link_impl.h"
 #include "common/log/log.h"
@@ -10,6 +11,9 @@
 #define PEERS_MAX 4096
 #define FORGET_FACTOR 3u /* a silent peer is forgotten after so many link timeouts */
 #define RESYNC_AGAIN_MS 50u
+#define PROBES_PER_GONE 8u /* how often an unreachable peer is tried before it is gone */
+#define PROBE_MIN_MS 10u
+#define PROBE_MAX_MS 1000u
 
 struct bus_server {
 	struct svc *svc;
@@ -17,31 +21,21 @@ struct bus_server {
 	const struct bus_handlers *handlers;
 	void *ctx;
 	struct list links;
-	size_t count;
-	uint64_t version_ms; /* another version was last logged */
+	struct map by_identity, by_name; /* of links */
+	uint64_t version_ms;             /* another version was last logged */
 	char held[HELD_ROLES_MAX][17];
 };
 
-static struct bus_link *find_identity(struct bus_server *server, struct str identity)
+static struct str identity_key(const void *object)
 {
-	LIST_EACH(&server->links, node, next) {
-		struct bus_link *link = CONTAINER_OF(node, struct bus_link, node);
+	const struct bus_link *link = object;
 
-		if (str_eq(str_make(link->identity, link->identity_bytes), identity))
-			return link;
-	}
-	return NULL;
+	return str_make(link->identity, link->identity_bytes);
 }
 
-static struct bus_link *find_name(struct bus_server *server, struct str name)
+static struct str name_key(const void *object)
 {
-	LIST_EACH(&server->links, node, next) {
-		struct bus_link *link = CONTAINER_OF(node, struct bus_link, node);
-
-		if (str_is(name, link->peer))
-			return link;
-	}
-	return NULL;
+	return str_of(((const struct bus_link *)object)->peer);
 }
 
 static bool is_held(const struct bus_server *server, struct str role)
@@ -73,29 +67,82 @@ void bus_server_forget(struct bus_link *link)
 		link->handlers->down(link->ctx, link);
 	bus_link_teardown(link);
 	list_remove(&link->node);
-	server->count--;
+	map_del(&server->by_identity, identity_key(link));
+	map_del(&server->by_name, name_key(link));
 	mem_free(link);
+}
+
+static uint64_t probe_ms(const struct bus_link *link)
+{
+	uint64_t ms = (uint64_t)link->svc->conf.link_gone_ms / PROBES_PER_GONE;
+
+	return ms < PROBE_MIN_MS ? PROBE_MIN_MS : ms > PROBE_MAX_MS ? PROBE_MAX_MS : ms;
+}
+
+/* An idle link is pinged often enough that an end without BYE is seen soon. */
+static uint64_t beat_ms(const struct bus_link *link)
+{
+	uint64_t beat = bus_link_beat_ms(link);
+	uint64_t most = (uint64_t)link->svc->conf.link_gone_ms / 2;
+
+	if (link->unreached_ms)
+		return probe_ms(link);
+	return beat < most ? beat : most;
+}
+
+void bus_server_note(struct bus_link *link, int err)
+{
+	if (err == 0)
+		link->unreached_ms = 0;
+	if (err != E_UNREACHABLE || link->unreached_ms)
+		return;
+	link->unreached_ms = clock_ms();
+	if (wheel_armed(&link->timer) && link->due_ms > clock_ms() + probe_ms(link))
+		bus_link_arm(link, probe_ms(link));
+}
+
+/* Last of all in its caller. */
+static void look_if_gone(struct bus_link *link)
+{
+	if (link->gone || !link->unreached_ms ||
+	    clock_ms() - link->unreached_ms < (uint64_t)link->svc->conf.link_gone_ms)
+		return;
+	link->gone = true;
+	metrics_inc(METRIC_LINK_GONE);
+	log_warn("bus", "a peer is gone: it is not waited for", KV_Z("peer", link->peer));
+	if (link->handlers->gone)
+		link->handlers->gone(link->ctx, link);
+}
+
+/* One that is gone and can be reached again is asked for its HELLO until it says it. */
+static void ping(struct bus_link *link)
+{
+	struct wire_ping m = { .sent = link->sent };
+	struct wire_resync resync = { 0 };
+
+	if (link->state == BUS_LINK_UP && !link->gone)
+		bus_link_say(link, WIRE_PING, &m);
+	else
+		bus_link_say(link, WIRE_RESYNC, &resync);
 }
 
 static void on_timer(struct wheel_timer *timer)
 {
 	struct bus_link *link = CONTAINER_OF(timer, struct bus_link, timer);
 	uint64_t most_ms = (uint64_t)link->svc->conf.link_timeout_ms * FORGET_FACTOR;
-	struct wire_ping ping = { .sent = link->sent };
-	struct wire_resync resync = { 0 };
 
-	if (bus_link_overslept(link))
+	if (bus_link_overslept(link)) {
 		link->heard_ms = clock_ms();
+		link->unreached_ms = 0; /* it may have come back long since: see anew */
+	}
 	if (clock_ms() - link->heard_ms > most_ms) {
 		log_warn("bus", "a silent peer is forgotten", KV_Z("peer", link->peer));
 		bus_server_forget(link);
-	} else if (link->state != BUS_LINK_UP) {
-		bus_link_say(link, WIRE_RESYNC, &resync);
-		bus_link_arm(link, RESYNC_AGAIN_MS);
-	} else {
-		bus_link_say(link, WIRE_PING, &ping);
-		bus_link_arm(link, bus_link_beat_ms(link));
+		return;
 	}
+	ping(link);
+	bus_link_arm(link, link->state == BUS_LINK_UP ? beat_ms(link) : RESYNC_AGAIN_MS);
+	look_if_gone(link);
 }
 
 static struct bus_link *create(struct bus_server *server, struct str identity,
@@ -103,7 +150,7 @@ static struct bus_link *create(struct bus_server *server, struct str identity,
 {
 	struct bus_link *link;
 
-	if (server->count >= PEERS_MAX || identity.n > sizeof(link->identity))
+	if (map_count(&server->by_identity) >= PEERS_MAX || identity.n > sizeof(link->identity))
 		return NULL;
 	link = mem_try(sizeof(*link));
 	if (!link)
@@ -115,11 +162,17 @@ static struct bus_link *create(struct bus_server *server, struct str identity,
 	link->identity_bytes = identity.n;
 	link->peer_epoch = m->epoch;
 	wheel_timer_init(&link->timer, on_timer);
-	list_append(&server->links, &link->node);
-	server->count++;
 	if (str_copy(m->name, link->peer, sizeof(link->peer)) ||
 	    str_copy(m->role, link->role, sizeof(link->role)))
 		log_warn("bus", "a peer's name or role is too long and cut");
+	if (map_put(&server->by_identity, link) || map_put(&server->by_name, link)) {
+		log_error("bus", "out of memory: a peer is not taken", KV_Z("peer", link->peer));
+		map_del(&server->by_identity, identity);
+		bus_link_teardown(link);
+		mem_free(link);
+		return NULL;
+	}
+	list_append(&server->links, &link->node);
 	return link;
 }
 
@@ -142,13 +195,13 @@ static void welcome(struct bus_link *link, const struct wire_hello *m, bool resu
 static struct bus_link *link_of(struct bus_server *server, struct str identity,
 				const struct wire_hello *m)
 {
-	struct bus_link *link = find_identity(server, identity), *old;
+	struct bus_link *link = map_get(&server->by_identity, identity), *old;
 
 	if (link && (link->peer_epoch != m->epoch || !str_is(m->name, link->peer))) {
 		bus_server_forget(link);
 		link = NULL;
 	}
-	old = find_name(server, m->name);
+	old = map_get(&server->by_name, m->name);
 	if (old && old != link)
 		bus_server_forget(old);
 	return link ? link : create(server, identity, m);
@@ -171,6 +224,12 @@ static void welcome_again(struct bus_link *link, const struct wire_hello *m)
 	bus_link_say(link, WIRE_PING, &ping);
 }
 
+static void tell_up(struct bus_link *link, bool resumed)
+{
+	link->gone = false;
+	link->handlers->up(link->ctx, link, resumed);
+}
+
 static void on_hello(struct bus_server *server, struct str identity, const struct wire_hello *m)
 {
 	struct bus_link *link;
@@ -188,6 +247,8 @@ static void on_hello(struct bus_server *server, struct str identity, const struc
 	link->heard_ms = clock_ms();
 	if (link->state == BUS_LINK_UP && link->nonce == m->nonce) {
 		welcome_again(link, m);
+		if (link->gone)
+			tell_up(link, true);
 		return;
 	}
 	if (link->state == BUS_LINK_UP)
@@ -206,8 +267,18 @@ static void on_hello(struct bus_server *server, struct str identity, const struc
 	metrics_inc(METRIC_LINKS_UP);
 	log_info("bus", "link is up", KV_Z("peer", link->peer),
 		 KV_B("resumed", link->answered_resumed));
-	bus_link_arm(link, bus_link_beat_ms(link));
-	link->handlers->up(link->ctx, link, link->answered_resumed);
+	bus_link_arm(link, beat_ms(link));
+	tell_up(link, link->answered_resumed);
+}
+
+static void on_bye(struct bus_server *server, struct str identity, const struct wire_bye *m)
+{
+	struct bus_link *link = map_get(&server->by_identity, identity);
+
+	if (!link || link->nonce != m->nonce)
+		return;
+	log_info("bus", "a peer has ended", KV_Z("peer", link->peer));
+	bus_server_forget(link);
 }
 
 static void ask_for_hello(struct bus_server *server, struct str identity)
@@ -223,12 +294,27 @@ static void ask_for_hello(struct bus_server *server, struct str identity)
 	blob_unref(&body);
 }
 
+/* HELLO or BYE: they are not counted. */
+static bool came_or_went(struct bus_server *server, const struct str frames[3])
+{
+	uint64_t number, ack;
+	union wire_any any;
+	enum wire_id id;
+
+	if (bus_envelope_read(frames[1], &number, &ack) || number != 0 ||
+	    wire_unpack(frames[2], &id, &any))
+		return false;
+	if (id == WIRE_HELLO)
+		on_hello(server, frames[0], &any.hello);
+	else if (id == WIRE_BYE)
+		on_bye(server, frames[0], &any.bye);
+	return id == WIRE_HELLO || id == WIRE_BYE;
+}
+
 static void on_frames(void *ctx, const struct str *frames, size_t frame_count)
 {
 	struct bus_server *server = ctx;
 	struct bus_link *link;
-	union wire_any any;
-	enum wire_id id;
 
 	if (adapt_zmq_is_probe(frames, frame_count)) {
 		ask_for_hello(server, frames[0]); /* what its last connection lost is repeated */
@@ -238,11 +324,9 @@ static void on_frames(void *ctx, const struct str *frames, size_t frame_count)
 		metrics_inc(METRIC_WIRE_BAD);
 		return;
 	}
-	if (frame_count == 3 && wire_unpack(frames[2], &id, &any) == 0 && id == WIRE_HELLO) {
-		on_hello(server, frames[0], &any.hello);
+	if (frame_count == 3 && came_or_went(server, frames))
 		return;
-	}
-	link = find_identity(server, frames[0]);
+	link = map_get(&server->by_identity, frames[0]);
 	if (!link) {
 		ask_for_hello(server, frames[0]);
 		return;
@@ -262,6 +346,8 @@ int bus_server_open(struct svc *svc, const char *endpoint, const struct bus_hand
 	s->handlers = handlers;
 	s->ctx = ctx;
 	list_init(&s->links);
+	map_init(&s->by_identity, identity_key);
+	map_init(&s->by_name, name_key);
 	err = adapt_zmq_open(svc, ADAPT_ZMQ_ROUTER, NULL, endpoint, on_frames, s, &s->sock);
 	if (err) {
 		mem_free(s);
@@ -281,6 +367,8 @@ void bus_server_close(struct bus_server **server)
 		return;
 	while ((node = list_first(&s->links)) != NULL)
 		bus_server_forget(CONTAINER_OF(node, struct bus_link, node));
+	map_fini(&s->by_identity);
+	map_fini(&s->by_name);
 	adapt_zmq_close(&s->sock);
 	mem_free(s);
 }

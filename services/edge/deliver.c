@@ -4,6 +4,7 @@
 #include "common/base/clock.h"
 #include "common/base/hash.h"
 #include "common/log/log.h"
+#include "services/edge/foster.h"
 #include "services/edge/record.h"
 #include "services/edge/restore.h"
 #include "services/edge/room.h"
@@ -267,10 +268,15 @@ void deliver_on_message(void *ctx, struct bus_link *link, const struct bus_messa
 		restore_on_resumed(edge, &m->any.resumed);
 		break;
 	case WIRE_REPEAT:
-		restore_on_repeat(shard, m);
+		if (!foster_on_repeat(shard, m))
+			restore_on_repeat(shard, m);
 		break;
 	case WIRE_REPEATED:
-		restore_on_repeated(shard, &m->any.repeated);
+		if (!foster_on_repeated(edge, &m->any.repeated))
+			restore_on_repeated(shard, &m->any.repeated);
+		break;
+	case WIRE_SESSION_FOSTER:
+		foster_on_session(shard, &m->any.session_foster);
 		break;
 	default:
 		metrics_inc(METRIC_WIRE_UNKNOWN);

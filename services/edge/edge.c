@@ -8,6 +8,7 @@
 #include "common/metrics/metrics.h"
 #include "services/edge/deliver.h"
 #include "services/edge/forward.h"
+#include "services/edge/foster.h"
 #include "services/edge/handover.h"
 #include "services/edge/record.h"
 #include "services/edge/restore.h"
@@ -17,6 +18,8 @@
 	(64u << 20) /* queue entries of all clients together; each client is bounded by bytes */
 #define DRAIN_SPREAD_MS 20000u
 #define DRAIN_STEP_MS 10u
+#define DRAIN_GAP_MS 100u /* at most, from one client to the next: a few are no stampede, and need not take long */
+#define DRAIN_BATCH 256u
 #define SERVING_CHECK_MS 10u
 #define SWEEP_MS 1000u
 
@@ -156,6 +159,7 @@ int edge_start(struct svc *svc, void *self)
 	map_init(&edge->sessions, session_key);
 	map_init(&edge->pids, record_pid_of);
 	map_init(&edge->restores, restore_key_of);
+	map_init(&edge->backfills, foster_key_of);
 	map_init(&edge->rooms, room_key_of);
 	map_init(&edge->addresses, address_key);
 	list_init(&edge->dirty);
@@ -163,6 +167,7 @@ int edge_start(struct svc *svc, void *self)
 	list_init(&edge->dead_socks);
 	list_init(&edge->shards);
 	list_init(&edge->parked);
+	list_init(&edge->lingering);
 	list_init(&edge->tail);
 	list_init(&edge->handing);
 	rnd_id(edge->tag, EDGE_TAG_BYTES);
@@ -199,15 +204,17 @@ int edge_start(struct svc *svc, void *self)
 	return err;
 }
 
-/* Close some sessions; spread so that those who come back are no stampede. */
+/* Close those that are due: evenly over the time, so that those who come back are no stampede. */
 static void on_drain_step(struct wheel_timer *timer)
 {
 	struct edge *edge = CONTAINER_OF(timer, struct edge, drain_timer);
-	struct session *batch[256];
+	uint64_t spent = clock_ms() - edge->drain_began_ms, spread = edge->drain_spread_ms;
+	size_t stay = spent < spread ? edge->drain_count * (spread - spent) / spread : 0;
+	struct session *batch[DRAIN_BATCH];
 	size_t n = 0;
 
 	MAP_EACH(&edge->sessions, struct session, s) {
-		if (n == sizeof(batch) / sizeof(batch[0]) || n >= edge->drain_batch)
+		if (n == DRAIN_BATCH || map_count(&edge->sessions) <= stay + n)
 			break;
 		batch[n++] = s;
 	}
@@ -229,8 +236,13 @@ void edge_drain(struct svc *svc, void *self)
 	http_server_pause(edge->front);
 	if (spread > DRAIN_SPREAD_MS)
 		spread = DRAIN_SPREAD_MS;
-	edge->drain_batch = 1 + (spread ? count * DRAIN_STEP_MS / spread : count);
-	log_info("edge", "draining: clients are moved off", KV_U("clients", count));
+	if (spread > count * DRAIN_GAP_MS)
+		spread = count * DRAIN_GAP_MS;
+	edge->drain_began_ms = clock_ms();
+	edge->drain_spread_ms = spread;
+	edge->drain_count = count;
+	log_info("edge", "draining: clients are moved off", KV_U("clients", count),
+		 KV_U("in_ms", spread));
 	wheel_timer_init(&edge->drain_timer, on_drain_step);
 	svc_arm(svc, &edge->drain_timer, clock_ms() + 1);
 }
@@ -261,6 +273,7 @@ void edge_stop(struct svc *svc, void *self)
 	http_server_close(&edge->front, NULL, NULL);
 	bus_rpc_close(&edge->auth);
 	forward_close(edge);
+	foster_free_all(edge);
 	router_clnt_close(&edge->router);
 	shards_free(edge);
 	svc_turn_remove(&edge->flush);

@@ -40,6 +40,7 @@ struct edge {
 	struct map sessions;       /* struct session by sid */
 	struct map pids;           /* struct sock that can be recovered, by private id */
 	struct map restores;       /* struct restore by reference */
+	struct map backfills;      /* struct backfill by reference */
 	struct map others;         /* struct other: the other edges, by name */
 	struct map rooms;          /* struct room by key */
 	struct map addresses;      /* struct address, where connections per address are limited */
@@ -48,6 +49,7 @@ struct edge {
 	struct list dead_socks;
 	struct list shards;        /* struct shard: the routers */
 	struct list parked;        /* struct sock whose client is away, in the order of time */
+	struct list lingering;     /* parked ones that another edge has taken */
 	struct list tail;          /* struct tail_item of all shards, in the order of time */
 	uint64_t tail_count, tail_bytes;
 	uint64_t last_ref;         /* of questions to routers */
@@ -71,7 +73,8 @@ struct edge {
 	struct svc_turn flush;
 	struct assets *assets; /* files of DEMO_DIR */
 	struct wheel_timer drain_timer;
-	size_t drain_batch;
+	uint64_t drain_began_ms, drain_spread_ms;
+	size_t drain_count; /* clients at its beginning */
 	bool draining, closing;
 	bool serving; /* "serving" was told to the supervisor */
 	struct wheel_timer serving_timer;

@@ -77,13 +77,7 @@ void polling_flush(struct session *s)
 		add_packet(out, node->frame);
 		if (out->failed)
 			break;
-		s->out_first = node->next;
-		if (!s->out_first)
-			s->out_last = NULL;
-		s->out_bytes -= bytes;
-		metrics_add(METRIC_UNSENT_BYTES, -(uint64_t)bytes);
-		frame_unref(&node->frame);
-		slab_put(&edge->out_nodes, node);
+		session_pop(s);
 	}
 	if (out->failed)
 		session_close(s, METRIC_CLOSED_SLOW);

@@ -7,6 +7,7 @@
 #include "common/log/log.h"
 #include "services/edge/op.h"
 
+#define LINGER_MS 5000u
 #define ITEMS_BYTES_MAX (4u << 20)
 
 struct str record_pid_of(const void *sock)
@@ -326,14 +327,31 @@ void record_sweep(struct edge *edge)
 			break;
 		record_end(sock);
 	}
+	while ((node = list_first(&edge->lingering)) != NULL) {
+		struct sock *sock = CONTAINER_OF(node, struct sock, node);
+
+		if (now - sock->parked_at_ms <= LINGER_MS)
+			break;
+		record_let_go(sock);
+	}
 }
 
 void record_free_all(struct edge *edge)
 {
 	struct list *node;
 
-	while ((node = list_first(&edge->parked)) != NULL)
+	while ((node = list_first(&edge->parked)) != NULL ||
+	       (node = list_first(&edge->lingering)) != NULL)
 		record_let_go(CONTAINER_OF(node, struct sock, node));
+}
+
+/* Taken by another edge, whose rooms are perhaps not confirmed yet: until they are, ours are held, in case a router dies just now. */
+static void linger(struct sock *sock)
+{
+	forget(sock);
+	sock->parked_at_ms = clock_ms();
+	list_remove(&sock->node);
+	list_append(&sock->edge->lingering, &sock->node);
 }
 
 /* ── from the routers ── */
@@ -374,7 +392,10 @@ void record_on_taken(struct edge *edge, const struct wire_session_taken *m)
 	if (!sock || sock->generation >= m->generation)
 		return;
 	s = sock->session;
-	record_let_go(sock);
 	if (s)
 		session_close(s, METRIC_CLOSED_TAKEN);
+	if (sock->state == SOCK_PARKED)
+		linger(sock);
+	else
+		record_let_go(sock);
 }

@@ -328,7 +328,7 @@ void restore_keep(struct sock *sock, struct shard *shard, const struct bus_messa
 		r->kept_bytes += item->bytes;
 		r->kept[r->kept_count++] = item;
 	}
-	r->gap |= !item || r->kept_bytes > (size_t)sock->edge->svc->conf.max_unsent_bytes;
+	r->gap |= !item || r->kept_bytes > sock_held_bytes_max(sock->edge);
 }
 
 static int by_place(const void *a, const void *b)

@@ -50,7 +50,7 @@ enum op_next restore_replay(struct sock *sock);
 void restore_free(struct sock *sock); /* harmless when there is none */
 /* Is what the shard delivers now behind what it repeats? */
 bool restore_takes_live(const struct sock *sock, const struct shard *shard);
-/* Something for it (COPIED), repeated or new. Past MAX_UNSENT_BYTES it is a gap. */
+/* Something for it (COPIED), repeated or new. Past MAX_UNSENT_BYTES and REPLAY_BYTES it is a gap. */
 void restore_keep(struct sock *sock, struct shard *shard, const struct bus_message *m);
 /* All that was kept is held for the socket, in the order of places of all shards, and the restore is over. */
 void restore_end(struct sock *sock);

@@ -234,6 +234,28 @@ int room_join(struct sock *sock, struct str key, const struct item *item,
 	return 0;
 }
 
+int room_hold(struct sock *sock, struct str key, const struct item *item)
+{
+	struct room *room = room_find(sock->edge, key);
+	struct membership *m;
+
+	if (!room)
+		room = create(sock->edge, key);
+	if (!room)
+		return E_NOMEM;
+	if (sock->room_count == sock->room_cap &&
+	    mem_grow((void **)&sock->rooms, &sock->room_cap, sizeof(*sock->rooms))) {
+		release(room);
+		return E_NOMEM;
+	}
+	m = &sock->rooms[sock->room_count++];
+	*m = (struct membership){ .room = room };
+	set_joined(m, item);
+	room->holds++;
+	metrics_inc(METRIC_MEMBERSHIPS);
+	return 0;
+}
+
 static void remove_index(struct room *room, uint32_t index)
 {
 	uint32_t last = --room->count;

@@ -68,6 +68,8 @@ struct membership *room_membership(const struct sock *sock, const struct room *r
  */
 int room_join(struct sock *sock, struct str key, const struct item *item,
 	      struct membership **membership) MUST_CHECK;
+/* The same for a parked socket, which holds it. */
+int room_hold(struct sock *sock, struct str key, const struct item *item) MUST_CHECK;
 bool room_leave(struct sock *sock, struct str key); /* false: was not in it */
 void room_leave_unconfirmed(struct sock *sock);
 void room_leave_stale(struct sock *sock); /* and tell the session's router */

@@ -258,7 +258,8 @@ void session_send(struct session *s, struct frame *frame)
 		return;
 	node = slab_get(&edge->out_nodes);
 	if (!node ||
-	    s->out_bytes + frame->payload_bytes > (size_t)edge->svc->conf.max_unsent_bytes) {
+	    s->out_bytes + frame->payload_bytes >
+		    (size_t)edge->svc->conf.max_unsent_bytes + s->repeat_bytes) {
 		slab_put(&edge->out_nodes, node);
 		session_close(s, METRIC_CLOSED_SLOW);
 		return;
@@ -298,18 +299,25 @@ void session_flush(struct session *s)
 		polling_flush(s);
 }
 
+void session_pop(struct session *s)
+{
+	struct out_node *node = s->out_first;
+	size_t bytes = node->frame->payload_bytes;
+
+	s->out_first = node->next;
+	if (!s->out_first)
+		s->out_last = NULL;
+	s->out_bytes -= bytes;
+	s->repeat_bytes -= bytes < s->repeat_bytes ? bytes : s->repeat_bytes;
+	metrics_add(METRIC_UNSENT_BYTES, -(uint64_t)bytes);
+	frame_unref(&node->frame);
+	slab_put(&s->edge->out_nodes, node);
+}
+
 void session_drop_queue(struct session *s)
 {
-	while (s->out_first) {
-		struct out_node *node = s->out_first;
-
-		s->out_first = node->next;
-		frame_unref(&node->frame);
-		slab_put(&s->edge->out_nodes, node);
-	}
-	s->out_last = NULL;
-	metrics_add(METRIC_UNSENT_BYTES, -(uint64_t)s->out_bytes);
-	s->out_bytes = 0;
+	while (s->out_first)
+		session_pop(s);
 }
 
 static void close_transports(struct session *s, enum metric reason)

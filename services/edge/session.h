@@ -69,6 +69,7 @@ struct session {
 	struct asker *poll;         /* a GET that waits for packets; OWNED */
 	struct out_node *out_first, *out_last;
 	size_t out_bytes;
+	size_t repeat_bytes;           /* of them, what was owed when it came back: it is not slow for that */
 	struct sio_assembly *assembly; /* a packet whose attachments are still coming; OWNED */
 	char *token;             /* of the handshake's Authorization header or query; OWNED; NULL */
 	struct address *address; /* counted there; NULL where not limited */
@@ -95,6 +96,8 @@ void session_send(struct session *s, struct frame *frame);
 void session_send_text(struct session *s, struct str payload); /* encodes a frame of its own */
 /* Write what is queued as far as the transport takes it. */
 void session_flush(struct session *s);
+/* The first frame of the queue was sent: forget it. */
+void session_pop(struct session *s);
 /* Forget what is queued. */
 void session_drop_queue(struct session *s);
 /* End it. Clients see a closed transport. Harmless twice. */

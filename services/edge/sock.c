@@ -240,6 +240,12 @@ void sock_receive(struct session *s, struct str text, const struct sio_packet *p
 
 /* ── held frames ── */
 
+/* A client that comes back is owed more than one that reads too slowly may be. */
+size_t sock_held_bytes_max(const struct edge *edge)
+{
+	return (size_t)edge->svc->conf.max_unsent_bytes + (size_t)edge->svc->conf.replay_bytes;
+}
+
 void sock_hold(struct sock *sock, struct frame *frame)
 {
 	struct edge *edge = sock->edge;
@@ -249,7 +255,7 @@ void sock_hold(struct sock *sock, struct frame *frame)
 		return;
 	node = slab_get(&edge->out_nodes);
 	if (!node ||
-	    sock->held_bytes + frame->payload_bytes > (size_t)edge->svc->conf.max_unsent_bytes) {
+	    sock->held_bytes + frame->payload_bytes > sock_held_bytes_max(edge)) {
 		slab_put(&edge->out_nodes, node);
 		session_close(sock->session, METRIC_CLOSED_SLOW);
 		return;
@@ -280,6 +286,8 @@ static struct frame *take_held(struct sock *sock)
 
 void sock_send_held(struct sock *sock)
 {
+	if (sock->session)
+		sock->session->repeat_bytes += sock->held_bytes;
 	while (sock->held_first && sock->session) {
 		struct frame *frame = take_held(sock);
 

@@ -73,7 +73,8 @@ void sock_unpark(struct sock *sock);
 void sock_close(struct sock *sock, bool tell);
 /* The session has ended. recoverable: its clients may come back to what they had. */
 void sock_close_all(struct session *s, bool recoverable);
-/* Keep a frame (referenced, not TAKEN) until the CONNECT is answered. Past MAX_UNSENT_BYTES the session is closed. */
+/* Keep a frame (referenced, not TAKEN) until the CONNECT is answered. Past MAX_UNSENT_BYTES and REPLAY_BYTES the session is closed. */
+size_t sock_held_bytes_max(const struct edge *edge);
 void sock_hold(struct sock *sock, struct frame *frame);
 void sock_send_held(struct sock *sock);
 void sock_drop_held(struct sock *sock);

@@ -237,22 +237,6 @@ static void on_closed(void *user)
 
 const struct ws_handlers ws_link_handlers = { on_open, on_message, on_writable, on_closed };
 
-/* Forget the first count frames of the queue: they were written. */
-static void pop_frames(struct session *s, uint32_t count)
-{
-	while (count-- > 0) {
-		struct out_node *node = s->out_first;
-
-		s->out_first = node->next;
-		s->out_bytes -= node->frame->payload_bytes;
-		metrics_add(METRIC_UNSENT_BYTES, -(uint64_t)node->frame->payload_bytes);
-		frame_unref(&node->frame);
-		slab_put(&s->edge->out_nodes, node);
-	}
-	if (!s->out_first)
-		s->out_last = NULL;
-}
-
 void ws_flush(struct session *s)
 {
 	struct edge *edge = s->edge;
@@ -280,7 +264,8 @@ void ws_flush(struct session *s)
 			return; /* not yet, or closing: `writable` or `closed` follows */
 		metrics_inc(METRIC_WRITES);
 		metrics_add(METRIC_BYTES_OUT, bytes.n);
-		pop_frames(s, count);
+		while (count-- > 0)
+			session_pop(s);
 		if (ws_busy(s->ws->conn))
 			return;
 	}

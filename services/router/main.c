@@ -4,7 +4,7 @@
  *
  * Talks to: edges and ingest (counted links; it is the binding side).
  * State:    rooms, history, event ids: soft, told again by the edges after a restart.
- * Signals:  see common/svc/svc.h. Drain: nothing to finish, publishers keep what was not acknowledged.
+ * Signals:  see common/svc/svc.h. Drain: edges get the sessions that it alone has; publishers keep what was not acknowledged.
  */
 #include "common/svc/svc.h"
 #include "services/router/router.h"
@@ -22,6 +22,7 @@ static const struct svc_spec spec = {
 	.user = CONF_ROUTER,
 	.needs = needs,
 	.start = router_start,
+	.drain = router_drain,
 	.stop = router_stop,
 	.dump = router_dump,
 };

@@ -9,7 +9,7 @@
 #include "services/router/room.h"
 #include "services/router/session.h"
 
-#define PAGE "500"
+#define PAGE "100" /* a page stays below the largest reply of the adapter */
 #define KEY_BYTES_MAX 256
 
 enum persist_state {

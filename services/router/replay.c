@@ -5,6 +5,7 @@
  */
 #include <stdlib.h>
 
+#include "common/base/clock.h"
 #include "common/base/mem.h"
 #include "common/log/log.h"
 #include "common/metrics/metrics.h"
@@ -80,6 +81,7 @@ void replay_on_replay(struct peer *peer, const struct wire_replay *m)
 	struct str text;
 	int err = 0;
 
+	router->replayed_ms = clock_ms();
 	wire_list_walk(&m->rooms, &w);
 	while (wire_list_next(&w, &text))
 		if (item_read(text, &item) == 0)

@@ -80,6 +80,7 @@ static void on_message(void *ctx, struct bus_link *link, const struct bus_messag
 		peer->synced = true;
 		if (peer->edge)
 			peer_tell_edges(router);
+		session_foster_soon(router);
 	} else if (!settle_defer(peer, m)) {
 		router_dispatch(peer, m);
 	}
@@ -118,6 +119,7 @@ int router_start(struct svc *svc, void *self)
 	slab_init(&router->askers, sizeof(struct asker), PENDING_MAX);
 	buf_init(&router->key, KEY_BYTES);
 	wheel_timer_init(&router->sweep, on_sweep);
+	session_foster_init(router);
 	err = bus_server_open(svc, svc->conf.router_bind, &handlers, router, &router->server);
 	if (err)
 		return err;
@@ -130,6 +132,12 @@ int router_start(struct svc *svc, void *self)
 	return 0;
 }
 
+void router_drain(struct svc *svc, void *self)
+{
+	(void)svc;
+	session_drain(self);
+}
+
 void router_stop(struct svc *svc, void *self)
 {
 	struct router *router = self;
@@ -140,6 +148,7 @@ void router_stop(struct svc *svc, void *self)
 	while ((node = list_first(&router->peers)) != NULL)
 		peer_on_down(router, CONTAINER_OF(node, struct peer, node)->link);
 	settle_end(router);
+	svc_cancel(svc, &router->foster);
 	bus_server_close(&router->server);
 	session_free_all(router);
 	room_free_all(router);

@@ -105,6 +105,9 @@ struct router {
 	struct slab pendings, askers;
 	struct wheel_timer sweep;
 	struct wheel_timer settle;
+	struct wheel_timer foster;
+	uint64_t replayed_ms; /* when an edge last asked for history */
+	uint64_t drain_from_ms, drain_until_ms;
 	uint64_t settle_until_ms, settle_at_latest_ms;
 	bool settled;
 	bool vouched; /* Redis knows of everything that was accepted before this life */
@@ -114,6 +117,7 @@ struct router {
 };
 
 int router_start(struct svc *svc, void *self);
+void router_drain(struct svc *svc, void *self);
 void router_stop(struct svc *svc, void *self);
 bool router_redis_ready(void *self, char reason[SVC_REASON_BYTES]);
 void router_dump(struct svc *svc, void *self, struct buf *out);

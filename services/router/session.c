@@ -29,17 +29,17 @@ struct str session_user_of(const void *user)
 	return str_make(u->id, u->bytes);
 }
 
-static struct str sid_of(const struct session *s)
+struct str session_sid_of(const struct session *s)
 {
 	return str_make(s->text + s->pid_bytes, s->sid_bytes);
 }
 
-static struct str nsp_of(const struct session *s)
+struct str session_nsp_of(const struct session *s)
 {
 	return str_make(s->text + s->pid_bytes + s->sid_bytes, s->nsp_bytes);
 }
 
-static struct str user_of(const struct session *s)
+struct str session_user_id_of(const struct session *s)
 {
 	return str_make(s->text + s->pid_bytes + s->sid_bytes + s->nsp_bytes, s->user_bytes);
 }
@@ -149,7 +149,7 @@ static void leave_user(struct session *s)
 static void join_user(struct session *s)
 {
 	struct router *router = s->router;
-	struct str id = user_of(s);
+	struct str id = session_user_id_of(s);
 	struct session_user *u;
 
 	if (s->user || id.n == 0 || router->svc->conf.max_connections_per_user == 0)
@@ -243,7 +243,7 @@ static void disown(struct session *s)
 	list_append(&s->router->parked, &s->node);
 }
 
-static void own(struct session *s, struct peer *peer)
+void session_own(struct session *s, struct peer *peer)
 {
 	s->owner = peer;
 	list_remove(&s->node);
@@ -335,7 +335,7 @@ static const char *save(struct peer *peer, const struct wire_session *m)
 	}
 	s->generation = m->generation;
 	set_conn(s, m->conn);
-	own(s, peer);
+	session_own(s, peer);
 	unpark(s);
 	if (m->parked_ms)
 		park(s, now > m->parked_ms ? now - m->parked_ms : 1);
@@ -440,7 +440,7 @@ static const char *refusal(struct router *router, struct session *s, const struc
 {
 	uint64_t window_ms = (uint64_t)router->svc->conf.recovery_seconds * 1000;
 
-	if (!s || !str_eq(user_of(s), m->user_id) || !str_eq(nsp_of(s), m->nsp) ||
+	if (!s || !str_eq(session_user_id_of(s), m->user_id) || !str_eq(session_nsp_of(s), m->nsp) ||
 	    (s->parked_ms && clock_ms() - s->parked_ms > window_ms))
 		return "UNKNOWN";
 	if (too_many(router, m->user_id, m->conn, m->pid))
@@ -448,7 +448,7 @@ static const char *refusal(struct router *router, struct session *s, const struc
 	return "";
 }
 
-static int add_items(const struct session *s, struct buf *text, struct str *items)
+int session_items(const struct session *s, struct buf *text, struct str *items)
 {
 	for (uint32_t i = 0; i < s->room_count; i++) {
 		const struct session_room *room = s->rooms[i];
@@ -472,15 +472,15 @@ struct blob *session_pack(const struct session *s)
 	struct str *items = mem_try((s->room_count + 1) * sizeof(*items));
 	struct wire_session m = {
 		.pid = session_pid_of(s),
-		.sid = sid_of(s),
+		.sid = session_sid_of(s),
 		.conn = conn_of(s),
-		.nsp = nsp_of(s),
-		.user_id = user_of(s),
+		.nsp = session_nsp_of(s),
+		.user_id = session_user_id_of(s),
 		.generation = s->generation,
 	};
 	struct blob *packed = NULL;
 
-	if (items && add_items(s, &text, items) == 0) {
+	if (items && session_items(s, &text, items) == 0) {
 		m.rooms = (struct wire_list){ .count = s->room_count, .items = items };
 		packed = wire_pack(WIRE_SESSION, &m);
 	}
@@ -501,17 +501,17 @@ void session_on_resume(struct peer *peer, const struct wire_resume *m)
 
 	if (s && answer_m.code.n == 0) {
 		items = mem_try((s->room_count + 1) * sizeof(*items));
-		if (!items || add_items(s, &text, items)) {
+		if (!items || session_items(s, &text, items)) {
 			answer_m.code = STR("UNKNOWN");
 		} else {
 			s->generation++;
 			if (s->owner && s->owner != peer)
 				tell_taken(s->owner, s);
 			set_conn(s, m->conn);
-			own(s, peer);
+			session_own(s, peer);
 			unpark(s);
 			persist_session(s, NULL, 0);
-			answer_m.sid = sid_of(s);
+			answer_m.sid = session_sid_of(s);
 			answer_m.generation = s->generation;
 			answer_m.rooms =
 				(struct wire_list){ .count = s->room_count, .items = items };
@@ -534,6 +534,7 @@ void session_forget_peer(struct peer *peer)
 		if (!s->parked_ms)
 			park(s, clock_ms());
 	}
+	session_foster_soon(peer->router);
 }
 
 void session_sweep(struct router *router)

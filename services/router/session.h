@@ -45,6 +45,12 @@ struct session {
 	char text[]; /* pid, sid, nsp, user id */
 };
 
+/* The session's rooms as items: text and items are the caller's (items: room_count of them). 0, E_NOMEM, E_TOOBIG. */
+int session_items(const struct session *s, struct buf *text, struct str *items) MUST_CHECK;
+struct str session_sid_of(const struct session *s);
+struct str session_nsp_of(const struct session *s);
+struct str session_user_id_of(const struct session *s);
+void session_own(struct session *s, struct peer *peer);
 struct str session_pid_of(const void *session); /* for the map */
 struct str session_user_of(const void *user);
 
@@ -59,6 +65,11 @@ void session_answer(struct peer *peer, uint64_t ref, struct str pid, const char 
 struct blob *session_pack(const struct session *s);
 void session_restore(struct router *router, const struct wire_session *m);
 void session_forget_peer(struct peer *peer); /* what it had is parked from now on */
+/* Sessions of nobody are given to edges that are there, soon. */
+void session_foster_soon(struct router *router);
+void session_foster_init(struct router *router);
+/* SIGTERM: edges get what only this router has, then svc_drained is called. */
+void session_drain(struct router *router);
 void session_sweep(struct router *router);
 void session_free_all(struct router *router);
 

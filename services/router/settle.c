@@ -12,6 +12,7 @@
 #include "common/metrics/metrics.h"
 #include "services/router/persist.h"
 #include "services/router/room.h"
+#include "services/router/session.h"
 
 #define SETTLE_STEP_MS 20u
 #define AWAITED_EDGES_MAX 4096u
@@ -304,6 +305,7 @@ static void on_settle(struct wheel_timer *timer)
 		free_early(e);
 	}
 	bus_server_hold_role(router->server, "ingest", false);
+	session_foster_soon(router);
 	log_info("router", "publishers are let in", KV_U("rooms", map_count(&router->rooms)));
 }
 

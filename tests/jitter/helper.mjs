@@ -11,7 +11,7 @@ export class Helper {
 	/* file: a module of this folder, which calls serve() */
 	constructor(file) {
 		this.name = file;
-		this.#child = fork(fileURLToPath(new URL(file, import.meta.url)), { serialization: 'advanced' });
+		this.#child = fork(fileURLToPath(new URL(file, import.meta.url)), { serialization: 'advanced', execArgv: [] });
 		this.#child.on('message', ({ id, result, error }) => {
 			const { resolve, reject } = this.#open.get(id);
 			this.#open.delete(id);

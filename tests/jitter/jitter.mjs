@@ -25,6 +25,7 @@ export const DEFAULTS = {
 	routers: 1,
 	kill: 'edge', /* kind of the process that is killed half-way, or none */
 	rolling: false, /* instead: each edge, then each router, is asked to end and started anew, one after another */
+	killNode: false, /* the Node server, too, is killed half-way, and started anew */
 	env: {}, /* settings of Roomwire */
 	seed: 1,
 	workers: 0, /* processes for the clients; 0: one per 300 clients, at most 4 */
@@ -43,6 +44,7 @@ const JOIN_ALL_MS = 60_000;
 const RETURN_ALL_MS = 45_000; /* from the last cut until everybody is back */
 const LAST_MESSAGE_MS = 30_000;
 const TOKEN_SPARE_S = 3600;
+const EXAMPLES = 20;
 
 export const percentile = (values, share) => {
 	const sorted = [...values].sort((a, b) => a - b);
@@ -55,7 +57,7 @@ export const percentile = (values, share) => {
  */
 export async function jitter(given = {}) {
 	const options = { ...DEFAULTS, ...given };
-	const server = options.server === 'node' ? new NodeServer() : new RoomwireServer(options);
+	const server = options.server === 'node' ? new NodeServer(options) : new RoomwireServer(options);
 	const proxy = new Helper('proxy.mjs');
 	const count = options.workers || Math.min(4, Math.ceil(options.clients / 300));
 	const workers = Array.from({ length: count }, () => new Helper('worker.mjs'));
@@ -77,12 +79,14 @@ export async function jitter(given = {}) {
 
 /* Why this is not a pass: lines, none of them good news. */
 export function faults(counts, { allowFresh = false } = {}) {
+	const first = counts.silentExamples.map(({ room, number, second }) => `${number} of ${room}, published in second ${second}`);
+	const when = counts.freshSeconds;
 	const rules = [
-		['silentHoles', 'messages missing that nobody told of'], ['doubles', 'messages received twice'],
-		['disorders', 'messages received after a later one'], ['strays', 'messages of rooms that the client is not in'],
-		['idsChanged', 'recovered with another socket id'], ['away', 'clients that did not come back'],
-		['behind', 'clients that did not get the last message'],
-		...(allowFresh ? [] : [['fresh', 'returns that were not recovered']]),
+		['silentHoles', `messages missing that nobody told of (${first.slice(0, 5).join('; ')})`],
+		['doubles', 'messages received twice'], ['disorders', 'messages received after a later one'],
+		['strays', 'messages of rooms that the client is not in'], ['idsChanged', 'recovered with another socket id'],
+		['away', 'clients that did not come back'], ['behind', 'clients that did not get the last message'],
+		...(allowFresh ? [] : [['fresh', `returns that were not recovered (seconds ${when[0]} to ${when.at(-1)}, half by ${percentile(when, 0.5)})`]]),
 	];
 	return [...rules.filter(([name]) => counts[name]).map(([name, what]) => `${counts[name]} ${what}`), ...counts.failures];
 }
@@ -96,8 +100,13 @@ async function storm({ options, server, proxy, workers, failures }) {
 	const publisher = new Publisher({ url: server.apiUrl, key: server.apiKey, rooms: names, options });
 	const startedAt = Date.now();
 	const endsAt = startedAt + options.seconds * 1000;
+	const seconds = (at) => Math.round((at - startedAt) / 10) / 100;
+	const faultTimes = [];
 	await proxy.ask('startCuts');
-	const fault = halfWay(server, options, failures);
+	const fault = halfWay(server, options, failures, (what) => {
+		faultTimes.push({ second: seconds(Date.now()), what });
+		say(`second ${seconds(Date.now())}: ${what}`);
+	});
 	await publisher.run(() => Date.now() >= endsAt && (!fault || fault.over));
 	await fault?.done;
 	const cuts = await proxy.ask('stopCuts');
@@ -108,7 +117,7 @@ async function storm({ options, server, proxy, workers, failures }) {
 	const behind = sum(await Promise.all(workers.map((one) => one.ask('finish', { finals, deadlineMs: stretched(LAST_MESSAGE_MS) }))));
 	const reports = await Promise.all(workers.map((one) => one.ask('report', { finals })));
 	say(`everything came in after ${((Date.now() - endsAt) / 1000).toFixed(1)} s`);
-	return { ...add(reports, publisher, finals), ...cuts, away, behind };
+	return { ...add(reports, publisher, finals, seconds), ...cuts, faultTimes, away, behind };
 }
 
 async function joinAll({ options, server, proxy, workers, names }) {
@@ -129,16 +138,13 @@ async function joinAll({ options, server, proxy, workers, names }) {
 }
 
 /* The kill, when its time has come: {over, done}, or null. */
-function halfWay(server, { seconds, rolling, say }, failures) {
-	const { fault } = server;
+function halfWay({ fault }, { seconds, server, rolling }, failures, tell) {
 	if (!fault)
 		return null;
 	const state = { over: false };
-	const afterMs = seconds * 1000 * (rolling ? 0.25 : 0.5);
-	state.done = new Promise((resolve) => setTimeout(resolve, afterMs)).then(fault).then(
-		() => say(rolling ? 'all edges and routers were restarted, one after another' : 'a process was killed, and another stands in'),
-		(error) => failures.push(error.message),
-	).finally(() => { state.over = true; });
+	const share = rolling && server === 'roomwire' ? 0.25 : 0.5;
+	state.done = new Promise((resolve) => setTimeout(resolve, seconds * 1000 * share)).then(() => fault(tell))
+		.catch((error) => failures.push(error.message)).finally(() => { state.over = true; });
 	return state;
 }
 
@@ -153,10 +159,14 @@ function addUp(objects) {
 	return total;
 }
 
-function add(reports, publisher, finals) {
+function add(reports, publisher, finals, seconds) {
 	const rows = reports.flatMap((report) => report.rows);
 	const replays = rows.flatMap((row) => row.replays);
-	const holes = rows.flatMap((row) => row.holes.map((hole) => excused(hole, publisher.startedAt(row.room, hole.number))));
+	const holes = rows.flatMap(({ room, holes: own }) => own.map(({ number, joinedAt }) => {
+		const publishedAt = publisher.startedAt(room, number);
+		return { room, number, second: seconds(publishedAt), told: excused({ joinedAt }, publishedAt) };
+	}));
+	const silent = holes.filter(({ told }) => !told);
 	const times = (field) => {
 		const values = replays.map((replay) => replay[field]);
 		return { p50: percentile(values, 0.5), p99: percentile(values, 0.99), max: percentile(values, 1) };
@@ -165,12 +175,15 @@ function add(reports, publisher, finals) {
 		published: publisher.published,
 		expected: sum(rows.map((row) => finals[row.room])),
 		...addUp(rows.map((row) => row.counts)),
-		silentHoles: holes.filter((ok) => !ok).length,
-		missedTold: holes.filter((ok) => ok).length,
-		membersWithSilentHoles: rows.filter((row) => row.holes.some((hole) => !excused(hole, publisher.startedAt(row.room, hole.number)))).length,
+		silentHoles: silent.length,
+		missedTold: holes.length - silent.length,
+		silentExamples: silent.slice(0, EXAMPLES),
+		freshSeconds: rows.flatMap(({ freshAt }) => freshAt).map(seconds).sort((a, b) => a - b),
 		replays: replays.length,
 		replayFromConnectMs: times('fromConnectMs'),
 		replayFromDialMs: times('fromDialMs'),
+		slowestReplays: replays.sort((a, b) => b.fromDialMs - a.fromDialMs).slice(0, EXAMPLES)
+			.map(({ at, ...rest }) => ({ second: seconds(at), ...rest })),
 		disconnects: addUp(rows.map((row) => row.reasons)),
 		publishesSentAgain: publisher.sentAgain,
 		slowestPublishMs: publisher.slowestMs,

@@ -9,12 +9,16 @@ import { Book } from './book.mjs';
 const JOIN_MS = 5000;
 const REFUSED_RETRY_MS = 300;
 
+/* As Date.now(), with fractions. */
+const now = () => performance.timeOrigin + performance.now();
+
 export class Member {
 	book = new Book();
 	/* connects that follow the first; fresh: told so; unheard: of these, with no message in the session before */
 	counts = { reconnects: 0, recovered: 0, fresh: 0, unheard: 0, refused: 0, joinErrors: 0, strays: 0, idsChanged: 0 };
 	reasons = {}; /* of disconnects, as the library calls them */
-	replays = []; /* {fromConnectMs, fromDialMs} of each recovered return with something to replay */
+	freshAt = []; /* when it was told so, ms */
+	replays = []; /* {at, fromConnectMs, fromDialMs} of each recovered return with something to replay */
 	#socket;
 	#joined = false;
 	#id = null; /* of the session; null before the first connect */
@@ -26,7 +30,7 @@ export class Member {
 	constructor({ room, url, token, transports, reconnection }) {
 		this.room = room;
 		this.#socket = io(url, { auth: { token }, transports, forceNew: true, ...reconnection });
-		this.#socket.io.on('reconnect_attempt', () => { this.#dialledAt = Date.now(); });
+		this.#socket.io.on('reconnect_attempt', () => { this.#dialledAt = now(); });
 		this.#socket.on('connect', () => this.#connected());
 		this.#socket.on('disconnect', (reason) => this.#disconnected(reason));
 		this.#socket.on('connect_error', () => this.#failed());
@@ -51,12 +55,13 @@ export class Member {
 		this.#closeReplay();
 		const { delivered, doubles, disorders } = this.book;
 		return {
-			room: this.room, holes: this.book.holes(final), replays: this.replays, reasons: this.reasons,
+			room: this.room, holes: this.book.holes(final), freshAt: this.freshAt, replays: this.replays, reasons: this.reasons,
 			counts: { ...this.counts, delivered, doubles, disorders },
 		};
 	}
 
 	close() {
+		this.#socket.off();
 		this.#socket.disconnect();
 	}
 
@@ -74,7 +79,7 @@ export class Member {
 		if (!recovered)
 			this.#away = null;
 		else if (this.#away)
-			Object.assign(this.#away, { dialledAt: this.#dialledAt, connectedAt: Date.now() });
+			Object.assign(this.#away, { dialledAt: this.#dialledAt, connectedAt: now() });
 		this.#id = id;
 		if (!recovered || !this.#joined)
 			this.#join();
@@ -83,6 +88,7 @@ export class Member {
 
 	#startAnew() {
 		this.counts.fresh++;
+		this.freshAt.push(Date.now());
 		if (!this.#heard)
 			this.counts.unheard++;
 		this.#heard = false;
@@ -114,7 +120,7 @@ export class Member {
 		this.book.take(number);
 		/* a server may replay before it says that the session is recovered; the library keeps that order */
 		if (this.#away && (this.#away.connectedAt === null || at <= this.#away.connectedAt))
-			this.#away.lastMissedAt = Date.now();
+			this.#away.lastMissedAt = now();
 		this.#changed();
 	}
 
@@ -127,8 +133,9 @@ export class Member {
 	#closeReplay() {
 		if (this.#away?.connectedAt && this.#away.lastMissedAt) {
 			const { dialledAt, connectedAt, lastMissedAt } = this.#away;
-			this.replays.push({ fromConnectMs: Math.max(0, lastMissedAt - connectedAt), fromDialMs: lastMissedAt - dialledAt });
+			this.replays.push({ at: dialledAt, fromConnectMs: Math.max(0, lastMissedAt - connectedAt), fromDialMs: lastMissedAt - dialledAt });
 		}
+		this.#away = null;
 	}
 
 	/* After a CONNECT_ERROR the library leaves it to the application to try again. */

@@ -4,7 +4,7 @@
  * least that the test needs of Roomwire's calls: room:join, and POST /v1/publish on the same port. One process: with its
  * in-memory adapter a session can be recovered by no other.
  *
- * JWT_SECRET and API_KEY by environment. Prints `node: ready on http://127.0.0.1:PORT`; ends on SIGTERM.
+ * JWT_SECRET, API_KEY and PORT (default: any) by environment. Prints `node: ready on http://127.0.0.1:PORT`; ends on SIGTERM.
  */
 import { createServer } from 'node:http';
 import { createRequire } from 'node:module';
@@ -13,7 +13,7 @@ const require = createRequire(new URL('../bench/package.json', import.meta.url))
 const { Server } = require('socket.io');
 const jwt = require('jsonwebtoken');
 
-const { JWT_SECRET, API_KEY } = process.env;
+const { JWT_SECRET, API_KEY, PORT = '0' } = process.env;
 const WINDOW_MS = 120_000;
 
 const http = createServer(async (request, response) => {
@@ -46,6 +46,6 @@ io.on('connection', (socket) => {
 	});
 });
 
-http.listen({ port: 0, host: '127.0.0.1', backlog: 4096 }, () => {
+http.listen({ port: Number(PORT), host: '127.0.0.1', backlog: 4096 }, () => {
 	process.stdout.write(`node: ready on http://127.0.0.1:${http.address().port}\n`);
 });

@@ -35,6 +35,7 @@ function parsed() {
 				...text([...Object.keys(NUMBERS), ...Object.keys(WORDS), 'json']),
 				env: { type: 'string', multiple: true, default: [] },
 				rolling: { type: 'boolean', default: false },
+				'kill-node': { type: 'boolean', default: false },
 				'allow-fresh': { type: 'boolean', default: false },
 			},
 		}).values;
@@ -45,7 +46,7 @@ function parsed() {
 
 function readOptions() {
 	const values = parsed();
-	const options = { rolling: values.rolling, env: {} };
+	const options = { rolling: values.rolling, killNode: values['kill-node'], env: {} };
 	for (const [name, least] of Object.entries(NUMBERS)) {
 		if (values[name] === undefined)
 			continue;
@@ -83,14 +84,16 @@ function checkNeeds(servers) {
 	}
 }
 
-function about({ clients, rooms, seconds, rate, cutEvery, cutFor, halfOpen, transport, edges, routers, kill, rolling, seed }) {
+function about({ clients, rooms, seconds, rate, cutEvery, cutFor, halfOpen, transport, edges, routers, kill, rolling, killNode, seed }) {
 	const half = halfOpen ? `, ${halfOpen * 100} % of them unseen by the server` : '';
 	const fault = rolling ? 'then all edges and routers are restarted one after another'
 		: kill === 'none' ? 'nothing is killed' : `half-way one ${kill} is killed`;
+	const machine = `${cpus().length} × ${cpus()[0]?.model.trim()}, Linux ${release().match(/^\d+\.\d+/)[0]}, Node ${process.version}`;
 	return [
-		`${cpus().length} × ${cpus()[0]?.model.trim()}, Linux ${release().match(/^\d+\.\d+/)[0]}, Node ${process.version}. ${clients} clients (${transport}) in ${rooms} rooms,`,
-		`${rate} messages a second for ${seconds} s; each client is cut every ${cutEvery} s for ${cutFor} s${half}; seed ${seed}.`,
-		`Roomwire: ${edges} edges, ${routers} router${routers > 1 ? 's' : ''}, ${fault}. Node: one process, nothing is killed.`,
+		`${machine}. ${clients} clients (${transport}) in ${rooms} rooms, ${rate} messages a second for ${seconds} s;`,
+		`each client is cut every ${cutEvery} s for ${cutFor} s${half}; seed ${seed}.`,
+		`Roomwire: ${edges} edge${edges === 1 ? '' : 's'}, ${routers} router${routers === 1 ? '' : 's'}, ${fault}.`,
+		`Node: one process, ${killNode ? 'killed half-way and started anew' : 'never killed'}.`,
 	].join('\n');
 }
 

@@ -3,7 +3,7 @@
 
 const TITLES = { roomwire: 'Roomwire', node: 'Socket.IO on Node, recovery on' };
 const whole = (value) => value.toLocaleString('en');
-const times = ({ p50, p99, max }) => p50 === null ? '–' : [p50, p99, max].map(whole).join(' / ');
+const times = ({ p50, p99, max }) => p50 === null ? '–' : [p50, p99, max].map((ms) => ms.toFixed(1)).join(' / ');
 
 /* Rounded down, so that 100.000 % is all of them. */
 const share = ({ delivered, expected }) => `${(Math.floor(delivered / expected * 1e5) / 1e3).toFixed(3)} %`;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Packets by hand over either transport, in one form: text packets are strings, attachments are Buffers; pings are answered. */
+import { scenario } from '../harness.mjs';
 import { http, Polling, Raw, SEPARATOR } from './rawio.mjs';
 import { Inbox, within } from './wait.mjs';
 
@@ -109,8 +110,17 @@ export async function join(one, nsp = '') {
 	return JSON.parse(answer.slice(2 + nsp.length));
 }
 
-export function closeTalkers() {
-	for (const one of talkers)
-		one.close();
-	talkers.clear();
+/* The promise over each transport: body(transport). */
+export function both(promise, body) {
+	for (const transport of TRANSPORTS) {
+		scenario(`${transport}: ${promise}`, async () => {
+			try {
+				await body(transport);
+			} finally {
+				for (const one of talkers)
+					one.close();
+				talkers.clear();
+			}
+		});
+	}
 }

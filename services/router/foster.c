@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Sessions whose edge is gone are kept by this router alone; edges that are there take them over (SESSION_FOSTER), hold their rooms and fill their own
+ * history of them, so that the next one to die may be this router.
+ */
+#include "common/base/clock.h"
+#include "common/base/mem.h"
+#include "common/metrics/metrics.h"
+#include "services/router/session.h"
+
+#define FOSTER_MS 50u
+#define FOSTER_BATCH 2000u
+#define FOSTER_EDGES 256u
+#define QUIET_MS 50u /* edges have asked for all that they want of rooms they were given */
+#define DRAIN_STEP_MS 10u
+#define DRAIN_MOST_MS 5000u
+
+static int give(struct session *s, struct peer *edge)
+{
+	struct buf text = BUF_INIT(64u << 20);
+	struct str *items = mem_try((s->room_count + 1) * sizeof(*items));
+	struct wire_session_foster m = {
+		.pid = session_pid_of(s),
+		.sid = session_sid_of(s),
+		.nsp = session_nsp_of(s),
+		.user_id = session_user_id_of(s),
+		.generation = s->generation,
+		.parked_ms = clock_ms() - s->parked_ms,
+	};
+	int err = items ? session_items(s, &text, items) : E_NOMEM;
+
+	m.rooms = (struct wire_list){ .count = s->room_count, .items = items };
+	if (!err)
+		err = bus_link_send_msg(edge->link, WIRE_SESSION_FOSTER, &m, true);
+	mem_free(items);
+	buf_fini(&text);
+	if (!err)
+		metrics_inc(METRIC_FOSTERED);
+	return err;
+}
+
+static uint32_t edges_of(struct router *router, struct peer **edges)
+{
+	uint32_t n = 0;
+
+	LIST_EACH(&router->peers, node, next) {
+		struct peer *peer = CONTAINER_OF(node, struct peer, node);
+
+		if (peer->edge && peer->synced && n < FOSTER_EDGES && bus_link_up(peer->link) &&
+		    !bus_link_gone(peer->link))
+			edges[n++] = peer;
+	}
+	return n;
+}
+
+/* A portion of them; false: nothing (more) can be done. */
+static bool foster(struct router *router)
+{
+	struct peer *edges[FOSTER_EDGES];
+	uint32_t count = edges_of(router, edges), done = 0;
+
+	if (count == 0 || !router->settled)
+		return false; /* the next one that tells its rooms comes here again */
+	LIST_EACH(&router->parked, node, next) {
+		struct session *s = CONTAINER_OF(node, struct session, node);
+
+		if (done == FOSTER_BATCH)
+			break;
+		if (give(s, edges[done++ % count]) == 0)
+			session_own(s, edges[(done - 1) % count]);
+	}
+	return done == FOSTER_BATCH;
+}
+
+static void on_timer(struct wheel_timer *timer)
+{
+	struct router *router = CONTAINER_OF(timer, struct router, foster);
+
+	if (foster(router))
+		session_foster_soon(router);
+}
+
+/* ── the process's end: first edges have all that only it has ── */
+
+static bool is_quiet(const struct router *router)
+{
+	const struct list *head = &router->peers;
+
+	for (const struct list *node = head->next; node != head; node = node->next) {
+		const struct peer *peer = CONTAINER_OF(node, struct peer, node);
+
+		if (peer->edge && bus_link_up(peer->link) && !bus_link_gone(peer->link) &&
+		    bus_link_unacked(peer->link) > 0)
+			return false;
+	}
+	return clock_ms() - router->replayed_ms > QUIET_MS;
+}
+
+static void on_drain(struct wheel_timer *timer)
+{
+	struct router *router = CONTAINER_OF(timer, struct router, foster);
+	uint64_t now = clock_ms();
+
+	while (foster(router))
+		;
+	if (now < router->drain_until_ms &&
+	    (now - router->drain_from_ms < QUIET_MS || !is_quiet(router)))
+		svc_arm(router->svc, timer, now + DRAIN_STEP_MS);
+	else
+		svc_drained(router->svc);
+}
+
+void session_drain(struct router *router)
+{
+	uint64_t left = svc_drain_left_ms(router->svc);
+
+	router->drain_from_ms = clock_ms();
+	router->drain_until_ms = clock_ms() + (left < DRAIN_MOST_MS ? left : DRAIN_MOST_MS);
+	svc_cancel(router->svc, &router->foster);
+	wheel_timer_init(&router->foster, on_drain);
+	on_drain(&router->foster);
+}
+
+void session_foster_init(struct router *router)
+{
+	wheel_timer_init(&router->foster, on_timer);
+}
+
+void session_foster_soon(struct router *router)
+{
+	if (!list_empty(&router->parked) && !wheel_armed(&router->foster))
+		svc_arm(router->svc, &router->foster, clock_ms() + FOSTER_MS);
+}
