@@ -19,6 +19,7 @@ include common/mk/flags.mk
 include common/mk/deps.mk
 include common/mk/service.mk
 include common/mk/test.mk
+include tests/jitter/jitter.mk
 include common/mk/fuzz.mk
 include common/mk/lint.mk
 include common/mk/docs.mk

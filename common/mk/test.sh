@@ -53,5 +53,5 @@ stage 'unit tests' unit-release "$jobs" unit
 stage 'unit tests, address and undefined behaviour sanitizers' unit-asan-ubsan "$jobs" unit SAN=address,undefined
 stage 'fuzz targets' fuzz "$jobs" fuzz-short
 stage 'scenarios' scenario-release "$jobs" scenario
-stage 'scenarios under sanitizers' scenario-asan-ubsan "$jobs" scenario SAN=address,undefined "TESTS=${SAN_TESTS:-tests/10_*.test.mjs}"
+stage 'scenarios under sanitizers' scenario-asan-ubsan "$jobs" scenario SAN=address,undefined "TESTS=${SAN_TESTS:-tests/10_*.test.mjs tests/12_*.test.mjs tests/71_*.test.mjs}"
 finish

@@ -229,7 +229,7 @@ static bool pass_on(struct edge *edge, struct str sid, struct http_exchange *x,
 
 	if (!other)
 		return false;
-	if (websocket != request->upgrade)
+	if (websocket != request->upgrade || !front_is_version_4(request))
 		front_refuse(edge, x, FRONT_BAD_REQUEST);
 	else if (websocket)
 		handover_begin(edge, sid, x);

@@ -143,14 +143,12 @@ bool foster_on_repeat(struct shard *shard, const struct bus_message *m)
 	struct bus_message inner = { .body = m->payload_count ? m->payload[0] : STR_NONE,
 				     .payload = m->payload + 1,
 				     .payload_count = m->payload_count - 1 };
-	struct room *room;
 
 	if (!b)
 		return false;
-	room = room_find(edge, str_make(b->key, b->key_bytes));
-	if (room && m->payload_count > 1 && wire_unpack(inner.body, &inner.id, &inner.any) == 0 &&
-	    inner.id == WIRE_DELIVER && inner.any.deliver.place <= room->known_from)
-		tail_add(shard, &inner, inner.any.deliver.place);
+	if (m->payload_count > 1 && wire_unpack(inner.body, &inner.id, &inner.any) == 0 &&
+	    inner.id == WIRE_DELIVER)
+		tail_add_old(shard, &inner);
 	return true;
 }
 

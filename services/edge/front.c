@@ -80,10 +80,20 @@ struct str front_token(struct http_exchange *x, const struct http_request *reque
 	return STR_NONE;
 }
 
+bool front_is_version_4(const struct http_request *request)
+{
+	struct buf scratch = BUF_INIT(16);
+	struct str version;
+	bool is = http_query(request, "EIO", &scratch, &version) && str_is(version, "4");
+
+	buf_fini(&scratch);
+	return is;
+}
+
 void front_on_session_request(struct edge *edge, struct session *s, struct http_exchange *x,
 			      const struct http_request *request, bool websocket)
 {
-	if (websocket != request->upgrade)
+	if (websocket != request->upgrade || !front_is_version_4(request))
 		front_refuse(edge, x, FRONT_BAD_REQUEST);
 	else
 		(websocket ? ws_on_request : polling_on_request)(edge, s, x, request);
@@ -93,7 +103,7 @@ static void on_engine_request(struct edge *edge, struct http_exchange *x,
 			      const struct http_request *request)
 {
 	struct buf scratch = BUF_INIT(HTTP_MAX_TARGET_BYTES);
-	struct str transport = STR_NONE, sid = STR_NONE, version = STR_NONE;
+	struct str transport = STR_NONE, sid = STR_NONE;
 	struct session *s = NULL;
 	bool websocket, known;
 
@@ -117,7 +127,7 @@ static void on_engine_request(struct edge *edge, struct http_exchange *x,
 		front_refuse(edge, x, FRONT_BAD_METHOD);
 	else if (websocket != request->upgrade)
 		front_refuse(edge, x, FRONT_BAD_REQUEST);
-	else if (!http_query(request, "EIO", &scratch, &version) || !str_is(version, "4"))
+	else if (!front_is_version_4(request))
 		front_refuse(edge, x, FRONT_BAD_VERSION);
 	else
 		(websocket ? ws_on_request : polling_on_request)(edge, NULL, x, request);

@@ -116,7 +116,7 @@ enum op_next restore_begin(struct op *op)
 	struct buf scratch = BUF_INIT(16384);
 	struct offset had;
 	bool wrong = false;
-	struct str pid = STR_NONE, offset;
+	struct str pid, offset;
 	struct restore *r;
 
 	if (!record_offered(sock->edge))
@@ -245,10 +245,16 @@ static bool collect_parts(struct restore *r)
 	return true;
 }
 
+static uint64_t asked_from(const struct restore *r, const struct membership *m)
+{
+	uint64_t had = offset_get(&r->had, m->shard);
+
+	return had > m->joined ? had : m->joined;
+}
+
 static int ask_part(struct restore *r, const struct shard *shard)
 {
 	const struct sock *sock = r->sock;
-	uint64_t had = offset_get(&r->had, shard->id);
 	struct buf text = BUF_INIT(8u << 20);
 	struct str *items = mem_try((sock->room_count + 1) * sizeof(*items));
 	struct wire_replay m = { .ref = r->ref };
@@ -257,8 +263,7 @@ static int ask_part(struct restore *r, const struct shard *shard)
 
 	for (uint32_t i = 0; i < sock->room_count && !err; i++) {
 		const struct membership *in = &sock->rooms[i];
-		struct item item = { had > in->joined ? had : in->joined, shard->id, 0,
-				     room_key_of(in->room) };
+		struct item item = { asked_from(r, in), shard->id, 0, room_key_of(in->room) };
 		size_t start = text.n;
 
 		if (in->room->shard != shard)
@@ -392,7 +397,19 @@ void restore_on_repeat(struct shard *shard, const struct bus_message *m)
 	    wire_unpack(inner.body, &inner.id, &inner.any) || inner.id != WIRE_DELIVER ||
 	    inner.payload_count != 1 + inner.any.deliver.attachments)
 		return;
+	tail_add_old(shard, &inner);
 	deliver_repeat(shard, r->sock, &inner);
+}
+
+/* All that was repeated is in our history now: this edge knows its rooms from there on. */
+static void note_known(const struct restore *r, const struct shard *shard)
+{
+	for (uint32_t i = 0; i < r->sock->room_count; i++) {
+		const struct membership *m = &r->sock->rooms[i];
+
+		if (m->room->shard == shard && asked_from(r, m) < m->room->known_from)
+			m->room->known_from = asked_from(r, m);
+	}
 }
 
 void restore_on_repeated(struct shard *shard, const struct wire_repeated *m)
@@ -405,6 +422,8 @@ void restore_on_repeated(struct shard *shard, const struct wire_repeated *m)
 		return;
 	part->done = true;
 	r->gap |= m->gap;
+	if (!m->gap)
+		note_known(r, shard);
 	if (!r->gap && !all_done(r))
 		return;
 	r->state = RESTORE_DONE;

@@ -84,6 +84,8 @@ struct tail_item *tail_copy(struct shard *shard, const struct bus_message *m, ui
 bool tail_read(const struct tail_item *item, struct bus_message *m, struct str *payload);
 /* tail.c: keep a delivered message; what is too old or too much goes. */
 void tail_add(struct shard *shard, const struct bus_message *m, uint64_t place);
+/* One from before the edge held its rooms, unless it has it: it was asked for, and the rooms' known_from goes down to where that began. */
+void tail_add_old(struct shard *shard, const struct bus_message *m);
 void tail_sweep(struct edge *edge);
 void tail_drop_shard(struct shard *shard);
 /* Give one back: 0, or why the link does not take it now. */

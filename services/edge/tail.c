@@ -136,6 +136,27 @@ void tail_add(struct shard *shard, const struct bus_message *m, uint64_t place)
 	show(edge);
 }
 
+void tail_add_old(struct shard *shard, const struct bus_message *m)
+{
+	const struct wire_deliver *d = &m->any.deliver;
+	struct wire_list_walk w;
+	struct str name, key;
+	bool is_new = false;
+
+	wire_list_walk(&d->rooms, &w);
+	while (!is_new && wire_list_next(&w, &name)) {
+		struct buf text = BUF_INIT(ROOM_KEY_BYTES);
+		const struct room *room = room_key(d->nsp, name, &text, &key) ?
+						  NULL :
+						  room_find(shard->edge, key);
+
+		is_new = room && d->place <= room->known_from;
+		buf_fini(&text);
+	}
+	if (is_new)
+		tail_add(shard, m, d->place);
+}
+
 void tail_sweep(struct edge *edge)
 {
 	uint64_t age_ms = ((uint64_t)edge->svc->conf.recovery_seconds + EXTRA_SECONDS) * 1000;
