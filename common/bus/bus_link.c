@@ -10,6 +10,7 @@
 
 #define GREET_AGAIN_MS 50u
 #define VERSION_LOG_MS 60000u
+#define GAP_LOG_MS 1000u
 #define BEATS_PER_TIMEOUT 3u /* pings a peer may miss before it is held to be gone, at least */
 #define KNOWN_MAX 1000u
 #define ACK_LATE_COUNT 256u
@@ -54,41 +55,6 @@ bool bus_link_rewind(struct bus_link *link, uint64_t received)
 }
 
 /* ── out ── */
-
-/* The one place where frames leave. */
-int bus_link_transmit(struct bus_link *link, uint64_t number, struct str body,
-		      struct blob *const *payload, uint32_t payload_count)
-{
-	struct str frames[3 + WIRE_MAX_PAYLOADS];
-	char envelope[BUS_ENVELOPE_BYTES];
-	size_t n = 0;
-	int err;
-
-	if (link->server)
-		frames[n++] = str_make(link->identity, link->identity_bytes);
-	frames[n++] = bus_envelope(envelope, number, link->received);
-	frames[n++] = body;
-	for (uint32_t i = 0; i < payload_count; i++)
-		frames[n++] = blob_str(payload[i]);
-	err = adapt_zmq_send(link->sock, frames, n);
-	if (err == 0)
-		link->told = link->received;
-	if (link->server)
-		bus_server_note(link, err);
-	return err;
-}
-
-int bus_link_say(struct bus_link *link, enum wire_id id, const void *message)
-{
-	struct blob *body = wire_pack(id, message);
-	int err = body ? bus_link_transmit(link, 0, blob_str(body), NULL, 0) : E_NOMEM;
-
-	if (err)
-		log_debug("bus", "not said now, it is said again", KV_Z("message", wire_name(id)),
-			  KV_Z("peer", bus_link_peer(link)));
-	blob_unref(&body);
-	return err;
-}
 
 /* Hand to ZeroMQ what it takes. */
 static void pump(struct bus_link *link)
@@ -193,17 +159,22 @@ static void ask_for_rest(struct bus_link *link, uint64_t number)
 {
 	struct wire_resync resync = { 0 };
 
-	if (link->resync_ms + GREET_AGAIN_MS > clock_ms())
+	if (link->asked) /* what comes before its HELLO belongs to before */
 		return;
-	link->resync_ms = clock_ms();
 	metrics_inc(METRIC_LINK_GAPS);
-	log_warn("bus", "a gap in the numbers of a link: the rest is asked for",
-		 KV_Z("peer", bus_link_peer(link)), KV_U("expected", link->received + 1),
-		 KV_U("got", number));
-	if (link->server)
-		bus_link_say(link, WIRE_RESYNC, &resync);
-	else
+	if (!link->gap_ms || clock_ms() - link->gap_ms >= GAP_LOG_MS) {
+		log_warn("bus", "a gap in the numbers of a link: the rest is asked for",
+			 KV_Z("peer", bus_link_peer(link)), KV_U("expected", link->received + 1),
+			 KV_U("got", number));
+		link->gap_ms = clock_ms();
+	}
+	if (!link->server) {
 		bus_link_greet(link);
+		return;
+	}
+	link->asked = true;
+	bus_link_say(link, WIRE_RESYNC, &resync);
+	bus_link_arm(link, GREET_AGAIN_MS); /* it may be lost, too */
 }
 
 /* False: out of turn, drop the message. */
@@ -305,6 +276,7 @@ void bus_link_teardown(struct bus_link *link)
 	if (link->state == BUS_LINK_UP)
 		metrics_dec(METRIC_LINKS_UP);
 	link->state = BUS_LINK_DOWN;
+	bus_link_forget_late(link);
 	svc_cancel(link->svc, &link->timer);
 	svc_turn_remove(&link->turn);
 	bus_link_restart_numbers(link);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What bus_link.c and bus_server.c share. Not for others: use bus_link.h. */
+/* What bus_link.c, bus_link_out.c and bus_server.c share. Not for others: use bus_link.h. */
 #ifndef ROOMWIRE_BUS_BUS_LINK_IMPL_H
 #define ROOMWIRE_BUS_BUS_LINK_IMPL_H
 
@@ -26,21 +26,23 @@ struct bus_link {
 	char identity[128]; /* of the ZeroMQ peer (binding side) */
 	size_t identity_bytes;
 	char peer[65], role[17];
-	uint64_t peer_epoch;   /* the process the numbers below belong to; 0: none */
-	uint64_t nonce;        /* of the last HELLO */
-	uint64_t series;       /* nonce of the HELLO that the numbers below began with */
-	bool synced;           /* the numbers are valid: the link may be resumed */
-	bool told_up;          /* connecting side: `up` was called, and no `down` since */
-	bool hello_said;       /* connecting side: ZeroMQ took the last HELLO */
-	bool answered_resumed; /* binding side: what the last WELCOME said */
-	struct bus_ring ring;  /* sent or to be sent, not acknowledged */
-	uint64_t sent;         /* newest number handed to ZeroMQ */
-	uint64_t received;     /* newest number received */
-	bool ack_soon;         /* the peer waits for our acknowledgement */
-	uint64_t told;         /* newest number acknowledged to the peer */
-	uint64_t heard_ms, due_ms, resync_ms, version_ms; /* due: when the timer should fire */
+	uint64_t peer_epoch;         /* the process the numbers below belong to; 0: none */
+	uint64_t nonce;              /* of the last HELLO */
+	uint64_t series;             /* nonce of the HELLO that the numbers below began with */
+	bool synced;                 /* the numbers are valid: the link may be resumed */
+	bool told_up;                /* connecting side: `up` was called, and no `down` since */
+	bool hello_said;             /* connecting side: ZeroMQ took the last HELLO */
+	bool answered_resumed;       /* binding side: what the last WELCOME said */
+	struct bus_ring ring;        /* sent or to be sent, not acknowledged */
+	uint64_t sent;               /* newest number handed to ZeroMQ */
+	uint64_t received;           /* newest number received */
+	bool ack_soon;               /* the peer waits for our acknowledgement */
+	uint64_t told;               /* newest number acknowledged to the peer */
+	uint64_t heard_ms, due_ms;   /* due: when the timer should fire */
+	uint64_t gap_ms, version_ms; /* last logged */
 	uint64_t
 		unreached_ms; /* binding side: since when there is no connection; 0: there is one */
+	bool asked;           /* binding side: for a HELLO, as there is a gap */
 	bool gone;            /* binding side: `gone` was called, and no `up` since */
 	uint64_t counted_unacked, counted_bytes; /* this link's part of the metrics */
 	struct blob *known; /* connecting side: names, each ended by a NUL; NULL: none */
@@ -61,6 +63,8 @@ int bus_link_transmit(struct bus_link *link, uint64_t number, struct str body,
 		      struct blob *const *payload, uint32_t payload_count);
 int bus_link_say(struct bus_link *link, enum wire_id id,
 		 const void *message); /* uncounted, as it is, whatever the state */
+void bus_link_forget_late(
+	struct bus_link *link); /* what faults on purpose (bus_fault.h) hold back */
 void bus_link_down(struct bus_link *link);
 /* Timers: time between two PINGs; much later than due it was we who slept, and what the peer said lies unread. */
 uint64_t bus_link_beat_ms(const struct bus_link *link);

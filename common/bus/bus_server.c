@@ -87,6 +87,8 @@ static uint64_t beat_ms(const struct bus_link *link)
 
 	if (link->unreached_ms)
 		return probe_ms(link);
+	if (link->asked)
+		return RESYNC_AGAIN_MS;
 	return beat < most ? beat : most;
 }
 
@@ -114,13 +116,13 @@ static void look_if_gone(struct bus_link *link)
 		link->handlers->gone(link->ctx, link);
 }
 
-/* One that is gone and can be reached again is asked for its HELLO until it says it. */
+/* One that has lost something, or is gone and can be reached again, is asked for its HELLO until it says it. */
 static void ping(struct bus_link *link)
 {
 	struct wire_ping m = { .sent = link->sent };
 	struct wire_resync resync = { 0 };
 
-	if (link->state == BUS_LINK_UP && !link->gone)
+	if (link->state == BUS_LINK_UP && !link->gone && !link->asked)
 		bus_link_say(link, WIRE_PING, &m);
 	else
 		bus_link_say(link, WIRE_RESYNC, &resync);
@@ -253,6 +255,7 @@ static void on_hello(struct bus_server *server, struct str identity, const struc
 	}
 	if (link->state == BUS_LINK_UP)
 		metrics_dec(METRIC_LINKS_UP);
+	link->asked = false;
 	link->state = BUS_LINK_DOWN; /* nothing goes out before the WELCOME */
 	link->answered_resumed = resume(link, m);
 	if (!link->answered_resumed) {

@@ -34,6 +34,7 @@ FOREIGN = {
     r"http_parser\.h": r"common/adapt/adapt_http",
     r"openssl/.*": r"(common/adapt/adapt_(openssl|crypto|jwt|jwk)|tests/)",
     r"curl/.*": r"common/adapt/adapt_curl",
+    r"z(lib|conf)\.h": r"common/adapt/adapt_deflate",
     r"(uv\.h|uv/.*)": r"(common/|services/|tests/)",
     r"cmocka\.h": r"(.*_test\.[ch]$|tests/)",
 }

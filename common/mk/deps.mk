@@ -25,6 +25,7 @@ libjansson-dev      | build      | 2.13      | pc:jansson                 | JSON
 libcyaml-dev        | build      | 1.3       | pc:libcyaml                | configuration and profiles
 libyaml-dev         | build      | 0.2.5     | pc:yaml-0.1                | line numbers of a profile
 libssl-dev          | build      | 3.0       | pc:libcrypto               | hashes and random numbers
+zlib1g-dev          | build      | 1:1.2.11  | pc:zlib                    | compressed WebSocket messages
 nodejs              | run,test   | 18.19     | node:18.19                 | client bundle of the demo page; scenario tests
 npm                 | run,test   | 7         | cmd:npm                    | installs what the lock files name
 ca-certificates     | run,test   | 20200601  | dpkg                       | npm speaks TLS

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Compiler, variant and flags.
 #   SAN=address | undefined | address,undefined   a sanitizer build, beside the release one
+#   FAULTS=1   a build that loses, doubles and delays messages on purpose (common/bus/bus_fault.h), beside the others
 #   V=1 shows commands; QUIET=1 shows nothing but what goes wrong
 
 ifeq ($(origin CC),default)
@@ -9,11 +10,15 @@ endif
 AR := ar
 comma := ,
 
-# BIN is the folder binaries are built to and tested from; bin/asan and its kind choose the variant by themselves
+# BIN is the folder binaries are built to and tested from; bin/asan, bin/faults and their kind choose the variant by themselves
 ifdef BIN
+ifneq ($(filter bin/faults bin/%-faults,$(patsubst %/,%,$(BIN))),)
+FAULTS := 1
+endif
 ifeq ($(SAN),)
-SAN := $(strip $(if $(filter bin/asan bin/asan/,$(BIN)),address) $(if $(filter bin/ubsan bin/ubsan/,$(BIN)),undefined) \
-	$(if $(filter bin/asan-ubsan bin/asan-ubsan/,$(BIN)),address$(comma)undefined))
+BIN_KIND := $(patsubst %-faults,%,$(patsubst %/,%,$(BIN)))
+SAN := $(strip $(if $(filter bin/asan,$(BIN_KIND)),address) $(if $(filter bin/ubsan,$(BIN_KIND)),undefined) \
+	$(if $(filter bin/asan-ubsan,$(BIN_KIND)),address$(comma)undefined))
 endif
 endif
 
@@ -27,12 +32,16 @@ ifeq ($(VARIANT),)
 $(error SAN=$(SAN): allowed are address, undefined and address,undefined)
 endif
 
+ifdef FAULTS
+VARIANT := $(if $(SAN),$(VARIANT)-)faults
+endif
+
 BUILD ?= build
 OUT := $(BUILD)/$(VARIANT)
-BIN ?= $(if $(SAN),bin/$(VARIANT),bin)
+BIN ?= $(if $(SAN)$(FAULTS),bin/$(VARIANT),bin)
 
 WARNINGS := -Wall -Wextra -Werror -Wshadow -Wmissing-prototypes -Wstrict-prototypes -Wvla -Wformat=2 -Wundef
-STANDARD := -std=gnu11 -D_GNU_SOURCE -I.
+STANDARD := -std=gnu11 -D_GNU_SOURCE -I.$(if $(FAULTS), -DROOMWIRE_FAULTS)
 HARDENING := -fstack-protector-strong -fno-common -fPIE
 ifneq ($(filter x86_64 i%86,$(shell uname -m)),)
 HARDENING += -fcf-protection

@@ -56,3 +56,12 @@ size_t ws_header(char out[WS_HEADER_MAX], enum ws_opcode opcode, uint64_t payloa
 	put_big_endian(out + 2, payload_bytes, 8);
 	return 10;
 }
+
+size_t ws_header_deflated(char out[WS_HEADER_MAX], enum ws_opcode opcode, uint64_t payload_bytes)
+{
+	enum { RSV1 = 0x40 };
+	size_t n = ws_header(out, opcode, payload_bytes);
+
+	out[0] = (char)(out[0] | RSV1);
+	return n;
+}

@@ -38,5 +38,7 @@ int eio_payload_next(struct str *rest, struct eio_packet *packet) MUST_CHECK;
 enum ws_opcode { WS_CONT = 0, WS_TEXT = 1, WS_BINARY = 2, WS_CLOSE = 8, WS_PING = 9, WS_PONG = 10 };
 /* Header of an unfragmented, unmasked (server) frame; returns its length, 2 to WS_HEADER_MAX. */
 size_t ws_header(char out[WS_HEADER_MAX], enum ws_opcode opcode, uint64_t payload_bytes);
+/* The same in front of a compressed message, of which payload_bytes is the compressed size (RFC 7692 section 6: bit RSV1). */
+size_t ws_header_deflated(char out[WS_HEADER_MAX], enum ws_opcode opcode, uint64_t payload_bytes);
 
 #endif

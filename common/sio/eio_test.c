@@ -121,6 +121,17 @@ static void test_ws_header_at_the_size_steps(void **state)
 			   rows[i].header);
 }
 
+static void test_ws_header_of_a_compressed_message_has_rsv1(void **state)
+{
+	char out[WS_HEADER_MAX];
+
+	(void)state;
+	assert_int_equal(ws_header_deflated(out, WS_TEXT, 5), 2);
+	assert_str(str_make(out, 2), STR("\xc1\x05"));
+	assert_int_equal(ws_header_deflated(out, WS_BINARY, 300), 4);
+	assert_str(str_make(out, 4), STR("\xc2\x7e\x01\x2c"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -128,6 +139,7 @@ int main(void)
 		cmocka_unit_test(test_payload_gives_its_packets_then_the_end),
 		cmocka_unit_test(test_payload_with_an_empty_or_unknown_packet_is_refused),
 		cmocka_unit_test(test_ws_header_at_the_size_steps),
+		cmocka_unit_test(test_ws_header_of_a_compressed_message_has_rsv1),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

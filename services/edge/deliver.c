@@ -221,19 +221,14 @@ void deliver_repeat(struct shard *shard, struct sock *sock, const struct bus_mes
 	buf_reset(&d.edge->scratch);
 }
 
-static void on_deliver(struct shard *shard, const struct bus_message *m)
+void deliver_now(struct shard *shard, const struct bus_message *m)
 {
 	struct edge *edge = shard->edge;
 	const struct wire_deliver *d = &m->any.deliver;
 	/* An event of several routers comes once from each of them. */
 	uint64_t low = d->uid_low ^ (d->all.count ? shard->id : 0);
 
-	metrics_inc(METRIC_BROADCASTS);
 	shard_passed(shard, d->place);
-	if (m->payload_count == 0 || m->payload_count != 1 + d->attachments) {
-		metrics_inc(METRIC_WIRE_BAD);
-		return;
-	}
 	if (d->place)
 		tail_add(shard, m, d->place);
 	if (!d->is_volatile && (d->uid_high || d->uid_low) &&
@@ -242,6 +237,15 @@ static void on_deliver(struct shard *shard, const struct bus_message *m)
 		return;
 	}
 	deliver(shard, m);
+}
+
+static void on_deliver(struct shard *shard, const struct bus_message *m)
+{
+	metrics_inc(METRIC_BROADCASTS);
+	if (m->payload_count == 0 || m->payload_count != 1 + m->any.deliver.attachments)
+		metrics_inc(METRIC_WIRE_BAD);
+	else if (!fill_keep(shard, m))
+		deliver_now(shard, m);
 }
 
 void deliver_on_message(void *ctx, struct bus_link *link, const struct bus_message *m)

@@ -105,6 +105,7 @@ static void on_sweep(struct wheel_timer *timer)
 	tail_sweep(edge);
 	record_sweep(edge);
 	forward_sweep(edge);
+	fill_sweep(edge);
 	svc_arm(edge->svc, timer, clock_ms() + SWEEP_MS);
 }
 

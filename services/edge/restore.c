@@ -299,9 +299,13 @@ enum op_next restore_replay(struct sock *sock)
 		return OP_GO_ON;
 	if (r->state == RESTORE_REPLAYING)
 		return OP_WAIT;
-	r->state = RESTORE_REPLAYING;
 	if (!collect_parts(r))
 		r->gap = true;
+	/* Our own position in a shard must be past what its client is given of it, before others carry it. */
+	for (uint32_t i = 0; i < r->part_count && !r->gap; i++)
+		if (r->parts[i].shard->filling > 0)
+			return OP_WAIT;
+	r->state = RESTORE_REPLAYING;
 	for (uint32_t i = 0; i < r->part_count && !r->gap; i++) {
 		int err = ask_part(r, r->parts[i].shard);
 
@@ -446,6 +450,29 @@ static void wait_again(struct restore *r)
 		m->waiting = true;
 		sock->unconfirmed++;
 	}
+}
+
+void restore_on_filled(struct edge *edge)
+{
+	/* What goes on may end, and with it its restore: not while the table is walked. */
+	struct sock *waiting[256];
+	size_t n;
+
+	do {
+		n = 0;
+		MAP_EACH(&edge->restores, struct restore, r) {
+			if (n < sizeof(waiting) / sizeof(waiting[0]) && r->state == RESTORE_JOINING &&
+			    !r->woken && r->sock->unconfirmed == 0) {
+				r->woken = true;
+				waiting[n++] = r->sock;
+			}
+		}
+		for (size_t i = 0; i < n; i++)
+			if (waiting[i]->restore)
+				op_settled(waiting[i]);
+	} while (n == sizeof(waiting) / sizeof(waiting[0]));
+	MAP_EACH(&edge->restores, struct restore, r)
+		r->woken = false;
 }
 
 void restore_begin_anew(struct edge *edge, struct shard *shard)

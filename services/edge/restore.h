@@ -31,6 +31,7 @@ struct restore {
 	char pid[EDGE_ID_BYTES];
 	struct offset had;   /* what the client has had */
 	bool gap;
+	bool woken; /* see restore_on_filled */
 	struct wheel_timer timer; /* handed over by another edge: until then it is all there */
 	struct tail_item **kept; /* OWNED: what it is sent when it is greeted */
 	uint32_t kept_count, kept_cap;
@@ -57,6 +58,8 @@ void restore_end(struct sock *sock);
 
 /* The link's router was started anew, or is not there any more. */
 void restore_begin_anew(struct edge *edge, struct shard *shard);
+/* A shard's rooms are filled: restores that waited for that go on. */
+void restore_on_filled(struct edge *edge);
 void restore_on_resumed(struct edge *edge, const struct wire_resumed *m);
 void restore_on_repeat(struct shard *shard, const struct bus_message *m);
 void restore_on_repeated(struct shard *shard, const struct wire_repeated *m);

@@ -126,6 +126,7 @@ static void unsubscribe(const struct room *room, struct shard *shard)
 
 void room_move(struct room *room, struct shard *owner)
 {
+	fill_room_done(room);
 	if (room->old && room->old != owner)
 		unsubscribe(room, room->old);
 	room->old = room->shard;
@@ -159,6 +160,9 @@ static void release(struct room *room)
 {
 	if (room->count > 0 || room->holds > 0 || room->pending > 0)
 		return;
+	room->holds++; /* it is gone when this is done */
+	fill_room_done(room);
+	room->holds--;
 	unsubscribe(room, room->shard);
 	if (room->old)
 		unsubscribe(room, room->old);
@@ -337,8 +341,8 @@ void room_park_all(struct sock *sock)
 
 /* ── from the routers ── */
 
-/* Something of it was lost to this edge: who was in it all the time is told by being closed, and is not recovered. */
-static void tell_gap(struct room *room)
+/* Who was in it all the time is told by being closed, and is not recovered. */
+void room_tell_gap(struct room *room)
 {
 	log_warn("room", "messages may have been missed: the router's history does not reach back",
 		 KV_STR("room", room_key_of(room)));
@@ -389,8 +393,9 @@ void room_on_subscribed(struct shard *shard, const struct wire_subscribed *m)
 		room->known_from = m->place;
 	room->holds++; /* it stays while its members go on */
 	if (m->gap)
-		tell_gap(room);
+		room_tell_gap(room);
 	confirm(room, m->place);
+	fill_room_done(room);
 	room->holds--;
 	release(room);
 }

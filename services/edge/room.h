@@ -46,6 +46,7 @@ struct room {
 	uint32_t count, cap;
 	uint32_t holds;      /* parked sockets */
 	uint32_t pending;    /* SUBSCRIBEs without an answer yet */
+	bool filling;        /* told with `since`, and not answered: see fill.c */
 	bool confirmed;      /* the router has answered since it was told last */
 	uint64_t since;      /* all messages up to here were handled; 0: it was never confirmed */
 	uint64_t known_from; /* behind this, the edge's history has all messages of the room */
@@ -81,6 +82,8 @@ void room_park_all(struct sock *sock);
 int room_tell(struct room *room) MUST_CHECK;
 void room_untell(struct room *room); /* the router knows nothing of it any more */
 void room_move(struct room *room, struct shard *owner);
+/* Something of it was lost to this edge: its members are closed, and not recovered. */
+void room_tell_gap(struct room *room);
 void room_on_subscribed(struct shard *shard, const struct wire_subscribed *m);
 
 #endif

@@ -22,6 +22,11 @@ struct shard *shard_of(struct edge *edge, struct str room_key)
 
 void shard_passed(struct shard *shard, uint64_t place)
 {
+	if (shard->filling > 0) {
+		if (place > shard->passed)
+			shard->passed = place;
+		return;
+	}
 	if (place <= shard->place)
 		return;
 	shard->place = place;
@@ -186,6 +191,7 @@ void shard_on_fresh(void *ctx, struct bus_link *link, uint64_t old_epoch)
 	}
 	while ((node = list_pop(&s->homed)) != NULL)
 		list_append(&s->homed_untold, node);
+	fill_begin(s);
 	restore_begin_anew(edge, s);
 	s->syncing = true;
 	pump(s);
@@ -228,6 +234,7 @@ void shard_on_added(void *ctx, struct bus_link *link, const char *endpoint)
 
 static void free_shard(struct shard *s)
 {
+	fill_drop(s);
 	tail_drop_shard(s);
 	list_remove(&s->node);
 	mem_free(s);

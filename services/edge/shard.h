@@ -17,6 +17,8 @@
 #define OFFSET_SHARD_CHARS 16 /* 12 bytes in base64url */
 #define OFFSET_MAX_CHARS (OFFSET_SHARDS_MAX * OFFSET_SHARD_CHARS)
 
+struct room;
+
 /* A delivered message: in one block the DELIVER's body and its payload frames. */
 struct tail_item {
 	struct list node; /* on shard->tail */
@@ -44,6 +46,13 @@ struct shard {
 	struct tail_item *next_return; /* NULL: nothing (more) to give back */
 	uint64_t return_upto;
 	bool syncing;
+	/* Rooms are filled from history one after another: until the last of them is, see fill.c. */
+	uint32_t filling;         /* rooms that are still to be filled */
+	uint64_t filling_ms;      /* since when */
+	uint64_t passed;          /* what shard_passed was told meanwhile */
+	struct tail_item **kept;  /* OWNED: what came meanwhile */
+	uint32_t kept_count, kept_cap;
+	size_t kept_bytes;
 };
 
 /* router_clnt's handlers */
@@ -55,7 +64,7 @@ void shards_free(struct edge *edge);
 
 /* The shard a room belongs to; NULL while no router is known. */
 struct shard *shard_of(struct edge *edge, struct str room_key);
-/* All messages of the shard up to this place were handled. */
+/* All messages of the shard up to this place were handled; while it is being filled, they are only then. */
 void shard_passed(struct shard *shard, uint64_t place);
 
 /*
@@ -77,6 +86,17 @@ uint64_t offset_get(const struct offset *offset, uint32_t shard);   /* 0: not in
 void offset_set(struct offset *offset, uint32_t shard, uint64_t place);
 /* Appended to out. */
 void offset_write(const struct offset *offset, struct buf *out);
+
+/*
+ * fill.c: a link that begins anew replays room by room, so the places of what comes do not grow, and none of them says that all before it was had.
+ * Until every room is filled, the shard's messages are kept; then they are delivered in the order of their places. Bound: EDGE_HISTORY_BYTES;
+ * past it the members of rooms that are not filled are told that they have missed something.
+ */
+void fill_begin(struct shard *shard); /* its rooms were untold */
+bool fill_keep(struct shard *shard, const struct bus_message *m); /* true: kept for later */
+void fill_room_done(struct room *room); /* its answer is there, or it is gone */
+void fill_sweep(struct edge *edge); /* a router that does not answer is not waited for for ever */
+void fill_drop(struct shard *shard);
 
 /* A copy of a message that is on no list; OWNED by caller (mem_free). NULL when out of memory. */
 struct tail_item *tail_copy(struct shard *shard, const struct bus_message *m, uint64_t place);

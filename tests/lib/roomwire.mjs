@@ -214,10 +214,10 @@ export class Roomwire {
 	}
 }
 
-/* What a process may know of this machine: nothing but where programs are, and how sanitizers report. */
+/* What a process may know of this machine: nothing but where programs are, and how sanitizers report, and what faults are wanted (bus_fault.h). */
 export function cleanEnv() {
 	const env = { PATH: process.env.PATH, HOME: scratch('home'), TMPDIR: scratch('tmp') };
-	for (const name of ['ASAN_OPTIONS', 'UBSAN_OPTIONS', 'LSAN_OPTIONS', 'TSAN_OPTIONS']) {
+	for (const name of ['ASAN_OPTIONS', 'UBSAN_OPTIONS', 'LSAN_OPTIONS', 'TSAN_OPTIONS', 'ROOMWIRE_FAULTS']) {
 		if (process.env[name])
 			env[name] = process.env[name];
 	}
