@@ -4,14 +4,18 @@
 #include <libwebsockets.h>
 #include <unistd.h>
 
+#include "common/adapt/adapt_deflate.h"
 #include "common/base/b64.h"
 #include "common/base/mem.h"
+#include "common/base/utf8.h"
 #include "common/log/log.h"
 #include "common/sio/eio.h"
+#include "common/sio/ws_offer.h"
 
 #define CLOSE_WAIT_SECONDS 2
 #define SERVICE_BUFFER_BYTES 65536
 #define WRITE_CUT_BYTES (256u << 10)
+#define RSV1 0x40 /* on the first frame of a compressed message */
 
 struct ws_host {
 	struct svc *svc;
@@ -22,7 +26,9 @@ struct ws_host {
 	void *loops[1];
 	struct ws_conn *adopting; /* its handshake is answered inside lws_adopt_… */
 	bool adopting_died;
-	struct list fresh; /* established, `open` not called yet */
+	bool waking; /* the library was asked to look at its timers, and has not yet */
+	struct deflate *expander; /* of all connections; made when first needed */
+	struct list fresh;        /* established, `open` not called yet */
 	struct svc_turn turn;
 };
 
@@ -37,9 +43,13 @@ struct ws_conn {
 	struct buf early; /* messages that came before `open`: uint32_t length, flag, bytes */
 	bool handed;      /* `open` was called */
 	struct buf part;  /* pieces of a message that is not complete; no memory between messages */
+	bool deflated;    /* permessage-deflate is negotiated */
+	bool packed;      /* the message at hand is compressed */
+	bool mid_frame;   /* more of the frame at hand is to come */
 	bool established;
 	bool closing; /* the handlers get no message any more */
 	bool wants_writable;
+	bool too_big; /* closed for a message over the limit */
 };
 
 static void log_line(int level, const char *line)
@@ -49,11 +59,29 @@ static void log_line(int level, const char *line)
 	log_debug("websocket", "library says", KV_I("level", level), KV_STR("text", text));
 }
 
+/* Set from outside of its own callbacks, the library's timers run only after the next event of any of its sockets: make one. */
+static void set_timeout(struct ws_conn *conn, int seconds)
+{
+	struct ws_host *host = conn->host;
+
+	lws_set_timeout(conn->wsi, PENDING_TIMEOUT_USER_REASON_BASE, seconds);
+	if (host->waking || !host->context)
+		return;
+	host->waking = true;
+	lws_cancel_service(host->context);
+}
+
 /* End without a word: from any place of the loop. */
 static void kill_conn(struct ws_conn *conn)
 {
 	conn->closing = true;
-	lws_set_timeout(conn->wsi, PENDING_TIMEOUT_USER_REASON_BASE, LWS_TO_KILL_ASYNC);
+	set_timeout(conn, LWS_TO_KILL_ASYNC);
+}
+
+static void refuse_size(struct ws_conn *conn)
+{
+	conn->too_big = true;
+	ws_close(conn, 1009, "message too big");
 }
 
 /* A client that did not wait for the answer to its handshake: its messages follow `open`. */
@@ -65,7 +93,7 @@ static void keep_early(struct ws_conn *conn, struct str data, bool binary)
 	buf_addc(&conn->early, binary);
 	buf_add(&conn->early, data);
 	if (conn->early.failed)
-		ws_close(conn, 1009, "message too big");
+		refuse_size(conn);
 }
 
 static void deliver(struct ws_conn *conn, struct str data, bool binary)
@@ -74,6 +102,15 @@ static void deliver(struct ws_conn *conn, struct str data, bool binary)
 		conn->host->handlers->message(conn->user, data, binary);
 	else
 		keep_early(conn, data, binary);
+}
+
+/* Text is UTF-8 (RFC 6455 section 8.1); the library could tell only of messages that are not compressed. */
+static void deliver_checked(struct ws_conn *conn, struct str data, bool binary)
+{
+	if (binary || utf8_valid(data))
+		deliver(conn, data, binary);
+	else
+		ws_close(conn, 1007, "bad utf8");
 }
 
 static void deliver_early(struct ws_conn *conn)
@@ -92,21 +129,47 @@ static void deliver_early(struct ws_conn *conn)
 	buf_fini(&conn->early);
 }
 
-static void receive_whole(struct ws_conn *conn, struct str data, bool binary)
+/* A message as it was before compression; a bomb is stopped at the bound. */
+static void deliver_packed(struct ws_conn *conn, struct str data, bool binary)
 {
-	if (data.n > conn->host->max_message_bytes)
-		ws_close(conn, 1009, "message too big");
+	struct ws_host *host = conn->host;
+	struct buf plain = BUF_INIT(host->max_message_bytes);
+	int err = E_NOMEM;
+
+	if (!host->expander)
+		host->expander = deflate_new(0);
+	if (host->expander)
+		err = deflate_expand(host->expander, data, &plain);
+	if (err == 0)
+		deliver_checked(conn, buf_str(&plain), binary);
+	else if (err == E_TOOBIG)
+		refuse_size(conn);
+	else if (err == E_SYNTAX)
+		ws_close(conn, 1007, "bad compression");
 	else
-		deliver(conn, data, binary);
+		ws_close(conn, 1011, "out of memory");
+	buf_fini(&plain);
+}
+
+static void receive_message(struct ws_conn *conn, struct str data, bool binary)
+{
+	if (conn->packed)
+		deliver_packed(conn, data, binary);
+	else
+		deliver_checked(conn, data, binary);
+}
+
+/* What a message may take on the wire: compressed it can be a little longer than before. */
+static size_t max_wire_bytes(const struct ws_conn *conn)
+{
+	size_t max = conn->host->max_message_bytes;
+
+	return conn->packed ? max + max / 8 + 64 : max;
 }
 
 static void receive_piece(struct ws_conn *conn, struct str data, bool binary, bool last)
 {
-	if (conn->part.n + data.n > conn->host->max_message_bytes) {
-		buf_fini(&conn->part);
-		ws_close(conn, 1009, "message too big");
-		return;
-	}
+	conn->part.max = max_wire_bytes(conn);
 	buf_add(&conn->part, data);
 	if (conn->part.failed) {
 		buf_fini(&conn->part);
@@ -116,8 +179,8 @@ static void receive_piece(struct ws_conn *conn, struct str data, bool binary, bo
 	if (last) {
 		struct buf whole = conn->part;
 
-		buf_init(&conn->part, conn->host->max_message_bytes);
-		deliver(conn, buf_str(&whole), binary);
+		buf_init(&conn->part, 0);
+		receive_message(conn, buf_str(&whole), binary);
 		buf_fini(&whole);
 	}
 }
@@ -126,14 +189,29 @@ static void on_receive(struct ws_conn *conn, struct lws *wsi, void *in, size_t n
 {
 	struct str data = str_make(in, n);
 	bool binary = lws_frame_is_binary(wsi) != 0;
-	bool last = lws_is_final_fragment(wsi) && lws_remaining_packet_payload(wsi) == 0;
+	bool first = lws_is_first_fragment(wsi) != 0;
+	bool more = lws_remaining_packet_payload(wsi) > 0;
+	bool last = lws_is_final_fragment(wsi) && !more;
+	bool rsv1 = (lws_get_reserved_bits(wsi) & RSV1) != 0;
+	bool continued = !first && !conn->mid_frame;
 
 	if (conn->closing)
 		return;
-	if (lws_is_first_fragment(wsi) && last && conn->part.n == 0)
-		receive_whole(conn, data, binary);
-	else
+	conn->mid_frame = more;
+	if (first)
+		conn->packed = rsv1;
+	if (continued && rsv1) { /* RFC 7692 section 6.1 */
+		ws_close(conn, 1002, "compression bit inside a message");
+		return;
+	}
+	if (conn->part.n + n > max_wire_bytes(conn)) {
+		buf_fini(&conn->part);
+		refuse_size(conn);
+	} else if (first && last) {
+		receive_message(conn, data, binary);
+	} else {
 		receive_piece(conn, data, binary, last);
+	}
 }
 
 static void on_writable(struct ws_conn *conn)
@@ -191,6 +269,39 @@ static void on_destroy(struct ws_conn *conn)
 	mem_free(conn);
 }
 
+/* A reason that is no UTF-8 is answered with the end of the connection. Payload: code and reason. */
+static int on_peer_close(const char *payload, size_t n)
+{
+	return n > 2 && !utf8_valid(str_make(payload + 2, n - 2)) ? -1 : 0;
+}
+
+/*
+ * permessage-deflate, as far as the library goes: it answers our offer with both parameters, and where this returns 0 for their payload frames
+ * pass as if there was no extension, with bit RSV1 for us to read.
+ */
+static int on_extension(struct lws_context *context, const struct lws_extension *extension,
+			struct lws *wsi, enum lws_extension_callback_reasons reason, void *user,
+			void *in, size_t n)
+{
+	static const struct lws_ext_options options[] = {
+		{ "server_no_context_takeover", EXTARG_NONE },
+		{ "client_no_context_takeover", EXTARG_NONE },
+		{ NULL, EXTARG_NONE },
+	};
+	struct ws_host *host = lws_context_user(context);
+
+	(void)extension;
+	(void)wsi;
+	(void)user;
+	(void)n;
+	if (reason == LWS_EXT_CB_CONSTRUCT && in) {
+		*(const struct lws_ext_options **)in = options;
+		if (host->adopting)
+			host->adopting->deflated = true;
+	}
+	return 0;
+}
+
 static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *session, void *in,
 		    size_t n)
 {
@@ -204,6 +315,9 @@ static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *ses
 		return lws_hdr_total_length(wsi, WSI_TOKEN_UPGRADE) <= 0 ? -1 : 0;
 	case LWS_CALLBACK_HTTP:
 		return -1;
+	case LWS_CALLBACK_EVENT_WAIT_CANCELLED:
+		the_host.waking = false;
+		return 0;
 	default:
 		break;
 	}
@@ -219,6 +333,8 @@ static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *ses
 	case LWS_CALLBACK_RECEIVE:
 		on_receive(conn, wsi, in, n);
 		break;
+	case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE:
+		return on_peer_close(in, n);
 	case LWS_CALLBACK_SERVER_WRITEABLE:
 		on_writable(conn);
 		break;
@@ -234,6 +350,11 @@ static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *ses
 static const struct lws_protocols protocols[] = {
 	{ "roomwire", on_event, 0, 0, 0, NULL, WRITE_CUT_BYTES },
 	{ NULL, NULL, 0, 0, 0, NULL, 0 },
+};
+
+static const struct lws_extension extensions[] = {
+	{ "permessage-deflate", on_extension, WS_OFFER_DEFLATE_ANSWER },
+	{ NULL, NULL, NULL },
 };
 
 /* Engine.IO has a heartbeat of its own; the library's keeps all connections in one sorted list, which makes each new one O(n). */
@@ -253,11 +374,11 @@ int ws_host_open(struct svc *svc, const struct ws_handlers *handlers, size_t max
 	h->loops[0] = svc->loop;
 	memset(&info, 0, sizeof(info));
 	lws_set_log_level(LLL_ERR | LLL_WARN, log_line);
-	info.options = LWS_SERVER_OPTION_LIBUV | LWS_SERVER_OPTION_EXPLICIT_VHOSTS |
-		       LWS_SERVER_OPTION_VALIDATE_UTF8;
+	info.options = LWS_SERVER_OPTION_LIBUV | LWS_SERVER_OPTION_EXPLICIT_VHOSTS;
 	info.foreign_loops = h->loops;
 	info.port = CONTEXT_PORT_NO_LISTEN_SERVER;
 	info.protocols = protocols;
+	info.extensions = extensions;
 	info.pt_serv_buf_size = SERVICE_BUFFER_BYTES;
 	info.max_http_header_data = 1024;
 	info.max_http_header_pool = 256;
@@ -291,6 +412,7 @@ void ws_host_close(struct ws_host **host)
 	lws_context_destroy(
 		(*host)->context); /* `closed` is called for each connection, from the loop */
 	(*host)->context = NULL;
+	deflate_free(&(*host)->expander);
 	*host = NULL;
 }
 
@@ -302,8 +424,8 @@ bool ws_key_good(struct str key)
 	return key.n == 24 && b64_decode(key, raw, &n) == 0 && n == 16;
 }
 
-int ws_adopt(struct ws_host *host, int fd, struct str key, struct str rest, void *user,
-	     struct ws_conn **conn)
+int ws_adopt(struct ws_host *host, int fd, struct str key, bool deflate, struct str rest,
+	     void *user, struct ws_conn **conn)
 {
 	struct ws_conn *c = mem_try(sizeof(*c));
 	struct buf head = BUF_INIT(rest.n + 1024);
@@ -313,6 +435,8 @@ int ws_adopt(struct ws_host *host, int fd, struct str key, struct str rest, void
 		 "GET / HTTP/1.1\r\nHost: edge\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
 		 "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: ");
 	buf_add(&head, key);
+	if (deflate)
+		buf_addz(&head, "\r\nSec-WebSocket-Extensions: " WS_OFFER_DEFLATE_ANSWER);
 	buf_addz(&head, "\r\n\r\n");
 	buf_add(&head, rest);
 	if (!c || head.failed) {
@@ -324,8 +448,8 @@ int ws_adopt(struct ws_host *host, int fd, struct str key, struct str rest, void
 	c->host = host;
 	c->user = user;
 	list_init(&c->node);
-	buf_init(&c->part, host->max_message_bytes);
-	buf_init(&c->early, rest.n * 8 + 64);
+	buf_init(&c->part, 0);
+	buf_init(&c->early, rest.n * 8 + 64 + (deflate ? host->max_message_bytes : 0));
 	host->adopting = c;
 	host->adopting_died = false;
 	wsi = lws_adopt_socket_vhost_readbuf(host->vhost, fd, head.p, head.n);
@@ -367,6 +491,11 @@ int ws_write(struct ws_conn *conn, struct str frames)
 	return 0;
 }
 
+bool ws_deflated(const struct ws_conn *conn)
+{
+	return conn->deflated;
+}
+
 bool ws_busy(const struct ws_conn *conn)
 {
 	return conn->wsi && lws_partial_buffered(conn->wsi);
@@ -393,5 +522,10 @@ void ws_close(struct ws_conn *conn, int code, const char *reason)
 	if (lws_write(conn->wsi, (unsigned char *)frame, head + 2 + n, LWS_WRITE_HTTP) < 0)
 		kill_conn(conn);
 	else /* the library's own close would not send the code from here */
-		lws_set_timeout(conn->wsi, PENDING_TIMEOUT_USER_REASON_BASE, CLOSE_WAIT_SECONDS);
+		set_timeout(conn, CLOSE_WAIT_SECONDS);
+}
+
+bool ws_too_big(const struct ws_conn *conn)
+{
+	return conn->too_big;
 }

@@ -196,6 +196,10 @@ int edge_start(struct svc *svc, void *self)
 		err = open_routers(edge);
 	if (!err && wants_auth(edge->profile))
 		err = bus_rpc_open(svc, conf->auth_endpoints, "edge", &edge->auth);
+	if (!err && conf->websocket_deflate) {
+		edge->deflate = deflate_new((size_t)conf->websocket_deflate_min);
+		err = edge->deflate ? 0 : E_NOMEM;
+	}
 	if (!err)
 		err = ws_host_open(svc, &ws_link_handlers, (size_t)conf->max_payload, &edge->ws);
 	if (!err)
@@ -293,6 +297,7 @@ void edge_stop(struct svc *svc, void *self)
 	buf_fini(&edge->work);
 	buf_fini(&edge->poll_out);
 	mem_free(edge->out);
+	deflate_free(&edge->deflate);
 }
 
 void edge_dump(struct svc *svc, void *self, struct buf *out)

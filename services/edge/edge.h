@@ -13,6 +13,7 @@
 #ifndef ROOMWIRE_EDGE_EDGE_H
 #define ROOMWIRE_EDGE_EDGE_H
 
+#include "common/adapt/adapt_deflate.h"
 #include "common/adapt/adapt_lws.h"
 #include "common/base/idset.h"
 #include "common/base/map.h"
@@ -35,6 +36,7 @@ struct edge {
 	const struct profile *profile;
 	struct http_server *front;
 	struct ws_host *ws;
+	struct deflate *deflate; /* NULL: WebSocket messages are not compressed */
 	struct bus_rpc *auth; /* NULL where the profile asks for nothing auth could answer */
 	struct router_clnt *router;
 	struct map sessions;       /* struct session by sid */

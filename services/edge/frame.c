@@ -2,6 +2,7 @@
 #include "services/edge/frame.h"
 
 #include "common/base/mem.h"
+#include "common/metrics/metrics.h"
 
 struct frame *frame_new(struct str payload, bool binary)
 {
@@ -30,7 +31,39 @@ struct frame *frame_ref(struct frame *f)
 
 void frame_unref(struct frame **f)
 {
-	if (*f && --(*f)->refs == 0)
+	if (*f && --(*f)->refs == 0) {
+		blob_unref(&(*f)->packed);
 		mem_free(*f);
+	}
 	*f = NULL;
+}
+
+static struct blob *pack(const struct frame *f, struct deflate *deflate)
+{
+	struct buf out = BUF_INIT((size_t)f->payload_bytes + 64);
+	struct blob *packed = NULL;
+
+	if (deflate_message(deflate, frame_payload(f), &out) == 0) {
+		char header[WS_HEADER_MAX];
+		size_t n = ws_header_deflated(header, f->binary ? WS_BINARY : WS_TEXT, out.n);
+
+		packed = blob_new(n + out.n);
+		if (packed) {
+			memcpy(packed->data, header, n);
+			memcpy(packed->data + n, out.p, out.n);
+			metrics_add(METRIC_DEFLATE_PLAIN, f->payload_bytes);
+			metrics_add(METRIC_DEFLATE_PACKED, out.n);
+		}
+	}
+	buf_fini(&out);
+	return packed;
+}
+
+struct str frame_ws_deflated(struct frame *f, struct deflate *deflate)
+{
+	if (!f->packing_tried) {
+		f->packing_tried = true;
+		f->packed = pack(f, deflate);
+	}
+	return f->packed ? blob_str(f->packed) : frame_ws(f);
 }

@@ -7,6 +7,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/mem.h"
+#include "common/sio/ws_offer.h"
 #include "services/edge/front.h"
 #include "services/edge/handover.h"
 
@@ -45,13 +46,18 @@ struct ws_link *ws_take_socket(struct edge *edge, struct http_exchange *x, struc
 	struct ws_link *link = mem_try(sizeof(*link));
 	struct buf head = BUF_INIT((size_t)edge->svc->conf.max_payload + HTTP_MAX_HEADER_BYTES * 2);
 	char key_copy[24];
+	struct str offer = STR_NONE;
+	bool deflate;
 	int fd;
 
 	if (!link) {
 		front_turn_away(edge, x, 503);
 		return NULL;
 	}
-	memcpy(key_copy, key.p, sizeof(key_copy)); /* the exchange ends with http_take_socket */
+	/* The exchange ends with http_take_socket. */
+	memcpy(key_copy, key.p, sizeof(key_copy));
+	deflate = edge->deflate && http_header(x, "sec-websocket-extensions", &offer) &&
+		  ws_offer_allows_deflate(offer);
 	link->edge = edge;
 	link->session = s;
 	wheel_timer_init(&link->timer, on_upgrade_timeout);
@@ -60,7 +66,7 @@ struct ws_link *ws_take_socket(struct edge *edge, struct http_exchange *x, struc
 		close(fd);
 		fd = -1;
 	}
-	if (fd < 0 || ws_adopt(edge->ws, fd, str_make(key_copy, sizeof(key_copy)),
+	if (fd < 0 || ws_adopt(edge->ws, fd, str_make(key_copy, sizeof(key_copy)), deflate,
 			       behind_header(buf_str(&head)), link, &link->conn)) {
 		mem_free(link);
 		link = NULL;
@@ -230,19 +236,26 @@ static void on_closed(void *user)
 		s->ws = NULL;
 		metrics_dec(METRIC_CONNECTIONS_WS);
 		metrics_inc(METRIC_CONNECTIONS_POLLING); /* session_close counts it down */
-		session_close(s, METRIC_CLOSED_TRANSPORT);
+		session_close(s, ws_too_big(link->conn) ? METRIC_CLOSED_TOO_BIG :
+							  METRIC_CLOSED_TRANSPORT);
 	}
 	mem_free(link);
 }
 
 const struct ws_handlers ws_link_handlers = { on_open, on_message, on_writable, on_closed };
 
+static struct str frame_for(const struct session *s, struct frame *frame)
+{
+	return ws_deflated(s->ws->conn) ? frame_ws_deflated(frame, s->edge->deflate)
+					: frame_ws(frame);
+}
+
 void ws_flush(struct session *s)
 {
 	struct edge *edge = s->edge;
 
 	while (s->out_first) {
-		struct str bytes = frame_ws(s->out_first->frame);
+		struct str bytes = frame_for(s, s->out_first->frame);
 		uint32_t count = 1;
 
 		if (s->out_first->next && bytes.n < EDGE_WRITE_BYTES) {
@@ -250,7 +263,7 @@ void ws_flush(struct session *s)
 
 			count = 0;
 			for (struct out_node *node = s->out_first; node; node = node->next) {
-				struct str ws = frame_ws(node->frame);
+				struct str ws = frame_for(s, node->frame);
 
 				if (n + ws.n > EDGE_WRITE_BYTES)
 					break;
