@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { connect, now, Polling, Raw, RECONNECTING, refusal, Roomwire, scenario, useFixture, waitFor } from './harness.mjs';
 import { assertWhole, edgeTag, Stream, tagOf, total } from './lib/cluster.mjs';
-import { alsoAt, claimOf, comeBack, cut, CUTS, eventsOf, fresh, lastOffset, member, numbersOf, openAt, publishNumbers, rawMember, upTo } from './lib/comeback.mjs';
+import { alsoAt, claimOf, comeBack, cut, CUTS, eventsOf, fresh, lastOffset, member, numbersOf, openAt, publishNumbers, rawMember, upgraded, upTo } from './lib/comeback.mjs';
 import { AGENT, ALICE, roomOf, TICKET } from './lib/opsdesk.mjs';
 import { TESTS } from './lib/paths.mjs';
 
@@ -115,6 +115,7 @@ scenario('cut again and again in the middle of a stream, by all transports: noth
 	const ids = clients.map(({ id }) => id);
 	const stream = new Stream(rw, room).start();
 	for (let round = 0; round < 6; round++) {
+		await Promise.all(clients.map(upgraded));
 		for (const { socket } of clients)
 			socket.io.engine.close();
 		await stream.more(20);

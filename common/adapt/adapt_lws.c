@@ -26,7 +26,7 @@ struct ws_host {
 	void *loops[1];
 	struct ws_conn *adopting; /* its handshake is answered inside lws_adopt_… */
 	bool adopting_died;
-	bool waking; /* the library was asked to look at its timers, and has not yet */
+	bool waking;              /* the library was asked to look at its timers, and has not yet */
 	struct deflate *expander; /* of all connections; made when first needed */
 	struct list fresh;        /* established, `open` not called yet */
 	struct svc_turn turn;

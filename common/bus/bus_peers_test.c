@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <netdb.h>
 #include <pthread.h>
+#include <sys/stat.h>
 
 #include "common/bus/bus_ends_test.h"
 
@@ -186,6 +187,7 @@ static void test_what_is_no_endpoint_is_refused(void **state)
 		"tcp://:1",          "tcp://host:",   "tcp://host:0",
 		"tcp://host:65536",  "tcp://host:x",  "ipc://",
 		"udp://127.0.0.1:1", "tcp://[::1]:1", "ipc:///tmp/good,tcp://bad",
+		"file://x",          "file:///",
 	};
 	struct watch w;
 
@@ -251,6 +253,164 @@ static void test_more_addresses_than_the_bound_are_left_out(void **state)
 	close_peers(&w);
 }
 
+/* ── files ── */
+
+static void write_file(const char *path, const char *text, size_t n)
+{
+	FILE *f = fopen(path, "w");
+
+	assert_non_null(f);
+	assert_int_equal(fwrite(text, 1, n, f), n);
+	assert_int_equal(fclose(f), 0);
+}
+
+static unsigned errors_logged;
+
+static void on_line(struct str line, void *ctx)
+{
+	(void)line;
+	(void)ctx;
+	errors_logged++;
+}
+
+struct file_watch {
+	struct watch w;
+	char path[128];
+	uint64_t now_ms;
+};
+
+static void open_file_watch(struct file_watch *f, const char *text)
+{
+	static const struct bus_peers_handlers handlers = { on_added, on_removed };
+	char item[160];
+
+	open_watch(&f->w);
+	snprintf(f->path, sizeof(f->path), "%s/peers", f->w.world.dir);
+	snprintf(item, sizeof(item), "file://%s,tcp://10.0.0.9:1", f->path);
+	if (text)
+		write_file(f->path, text, strlen(text));
+	errors_logged = 0;
+	log_threshold = LOG_ERROR;
+	log_capture(on_line, NULL);
+	assert_int_equal(bus_peers_open(f->w.svc, item, &handlers, &f->w, &f->w.peers), 0);
+	f->now_ms = clock_ms();
+}
+
+static void look_again(struct file_watch *f)
+{
+	let_time_pass(&f->w, &f->now_ms);
+	let_time_pass(&f->w, &f->now_ms); /* two readings that agree */
+}
+
+static void close_file_watch(struct file_watch *f)
+{
+	log_capture(NULL, NULL);
+	unlink(f->path);
+	close_peers(&f->w);
+}
+
+static void test_endpoints_in_a_file_come_and_go(void **state)
+{
+	static const char first[] = "# routers\n\n tcp://10.0.0.1:7302 # the first\n"
+				    "ipc:///tmp/x\r\ntcp://10.0.0.9:1\n";
+	static const char second[] = "ipc:///tmp/x\ntcp://10.0.0.2:7302";
+	struct file_watch f;
+
+	(void)state;
+	open_file_watch(&f, first);
+	assert_int_equal(f.w.added, 3);
+	assert_true(is_there(&f.w, "tcp://10.0.0.1:7302") && is_there(&f.w, "ipc:///tmp/x"));
+	look_again(&f);
+	assert_int_equal(f.w.added, 3);
+	write_file(f.path, second, sizeof(second) - 1);
+	let_time_pass(&f.w, &f.now_ms);
+	assert_int_equal(f.w.added + f.w.removed, 3); /* it may be half of what is written */
+	let_time_pass(&f.w, &f.now_ms);
+	assert_int_equal(f.w.added, 4);
+	assert_int_equal(f.w.removed, 1);
+	assert_true(is_there(&f.w, "tcp://10.0.0.2:7302") && is_there(&f.w, "ipc:///tmp/x"));
+	write_file(f.path, "", 0);
+	look_again(&f);
+	assert_int_equal(f.w.removed, 3);
+	assert_true(is_there(&f.w, "tcp://10.0.0.9:1")); /* it stands in the list, too */
+	assert_int_equal(errors_logged, 0);
+	close_file_watch(&f);
+}
+
+static void test_endpoint_in_two_files_stays_with_the_second(void **state)
+{
+	static const struct bus_peers_handlers handlers = { on_added, on_removed };
+	char paths[2][96], items[256];
+	struct file_watch f;
+
+	(void)state;
+	open_watch(&f.w);
+	for (int i = 0; i < 2; i++) {
+		snprintf(paths[i], sizeof(paths[i]), "%s/%d", f.w.world.dir, i);
+		write_file(paths[i], "tcp://10.0.0.1:1\n", 17);
+	}
+	snprintf(items, sizeof(items), "file://%s,file://%s", paths[0], paths[1]);
+	assert_int_equal(bus_peers_open(f.w.svc, items, &handlers, &f.w, &f.w.peers), 0);
+	f.now_ms = clock_ms();
+	write_file(paths[0], "", 0);
+	look_again(&f);
+	look_again(&f);
+	assert_true(is_there(&f.w, "tcp://10.0.0.1:1"));
+	write_file(paths[1], "", 0);
+	look_again(&f);
+	assert_false(is_there(&f.w, "tcp://10.0.0.1:1"));
+	unlink(paths[0]);
+	unlink(paths[1]);
+	close_peers(&f.w);
+}
+
+static void test_file_that_cannot_be_read_changes_nothing(void **state)
+{
+	static char large[BUS_PEERS_FILE_BYTES + 1];
+	struct file_watch f;
+
+	(void)state;
+	open_file_watch(&f, NULL); /* it may come later */
+	assert_int_equal(f.w.added, 1);
+	look_again(&f);
+	assert_int_equal(errors_logged, 1);
+	write_file(f.path, "tcp://10.0.0.1:1\n", 17);
+	look_again(&f);
+	assert_int_equal(f.w.added, 2);
+	assert_int_equal(unlink(f.path), 0);
+	look_again(&f);
+	look_again(&f);
+	assert_int_equal(errors_logged, 2);
+	memset(large, '\n', sizeof(large));
+	write_file(f.path, large, sizeof(large));
+	look_again(&f);
+	assert_int_equal(errors_logged, 3);
+	assert_int_equal(unlink(f.path), 0);
+	assert_int_equal(mkdir(f.path, 0700), 0);
+	look_again(&f);
+	assert_int_equal(errors_logged, 4);
+	assert_int_equal(rmdir(f.path), 0);
+	assert_int_equal(f.w.removed, 0);
+	write_file(f.path, "tcp://10.0.0.1:1\n", 17);
+	look_again(&f);
+	assert_int_equal(f.w.added + f.w.removed, 2);
+	close_file_watch(&f);
+}
+
+static void test_lines_that_are_no_endpoints_are_logged_once(void **state)
+{
+	static const char text[] = "nonsense\ntcp://name:1\ntcp://10.0.0.1:1\nfile:///tmp/more\n";
+	struct file_watch f;
+
+	(void)state;
+	open_file_watch(&f, text);
+	look_again(&f);
+	look_again(&f);
+	assert_int_equal(f.w.added, 2);
+	assert_int_equal(errors_logged, 3);
+	close_file_watch(&f);
+}
+
 /* Closed while a lookup is under way. */
 static void test_close_during_a_lookup(void **state)
 {
@@ -273,6 +433,10 @@ int main(void)
 		cmocka_unit_test(test_what_is_no_endpoint_is_refused),
 		cmocka_unit_test(test_addresses_of_a_name_come_and_go),
 		cmocka_unit_test(test_more_addresses_than_the_bound_are_left_out),
+		cmocka_unit_test(test_endpoints_in_a_file_come_and_go),
+		cmocka_unit_test(test_endpoint_in_two_files_stays_with_the_second),
+		cmocka_unit_test(test_file_that_cannot_be_read_changes_nothing),
+		cmocka_unit_test(test_lines_that_are_no_endpoints_are_logged_once),
 		cmocka_unit_test(test_close_during_a_lookup),
 	};
 

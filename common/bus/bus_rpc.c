@@ -213,7 +213,18 @@ static void place_homeless(struct bus_rpc *rpc)
 		place(CONTAINER_OF(node, struct call, node), NULL);
 }
 
-/* What it was asked is lost: ask again, elsewhere if possible, or let it time out. */
+/* Nobody is left who would answer: it fails soon. An answer may still be on its way from one that was only silent. */
+static void give_up(struct call *call)
+{
+	uint64_t soon_ms = clock_ms() + (uint64_t)call->rpc->svc->conf.link_gone_ms;
+
+	if (soon_ms >= call->due_ms)
+		return;
+	call->due_ms = soon_ms;
+	svc_arm(call->rpc->svc, &call->timer, soon_ms);
+}
+
+/* What it was asked is lost: ask again, elsewhere if possible, or let it fail. */
 static void lose_calls(struct replica *r)
 {
 	struct list mine, *node;
@@ -227,6 +238,8 @@ static void lose_calls(struct replica *r)
 		detach(call);
 		if (may_ask_again(call))
 			place(call, r);
+		else
+			give_up(call);
 	}
 }
 

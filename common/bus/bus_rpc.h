@@ -3,7 +3,9 @@
  * Questions and answers between processes (edge → auth): DEALER per replica on the asking side, ROUTER on the answering side. Each question has
  * an id and a deadline. It goes to the replica with the fewest questions under way among those that are up; when that replica goes down, or half of
  * the deadline passes and there is another one, an idempotent question is asked once more elsewhere (or at the same replica after it came back).
- * One that is not idempotent is asked once. The callback runs exactly once, never before bus_rpc_call returned.
+ * One that is not idempotent is asked once: when its replica, or the connection to it, is gone, it fails within link_gone_ms. While its replica answers
+ * PINGs, a question waits until its deadline, however long. The callback runs exactly once, never before bus_rpc_call returned.
+ * Bodies of questions and answers: up to WIRE_MAX_BODY_BYTES.
  *
  * On the wire: frame 0 envelope, msgpack [request id, milliseconds left]; frame 1 body. PING/PONG show who is up, RESYNC
  * that a connection is new.
@@ -17,7 +19,7 @@
 #include "proto/wire.h"
 
 struct bus_rpc; /* asking side */
-/* err 0: any holds the answer (BORROWED until return). Else E_TIMEOUT, E_UNAVAILABLE (nobody is up and the deadline passed), E_CLOSED. */
+/* err 0: any holds the answer (BORROWED until return). Else E_TIMEOUT, E_UNAVAILABLE (nobody is up and the deadline passed, or whoever was asked is gone), E_CLOSED. */
 typedef void (*bus_rpc_fn)(void *ctx, int err, enum wire_id id, const union wire_any *any);
 
 int bus_rpc_open(struct svc *svc, const char *endpoints, const char *role,

@@ -33,7 +33,8 @@ struct lane {
  * freed last.
  */
 struct flight {
-	struct list node; /* on shard->flights or shard->waiting; a lead that has not taken off: on lane->waiting */
+	struct list
+		node; /* on shard->flights or shard->waiting; a lead that has not taken off: on lane->waiting */
 	struct shard *shard; /* NULL: not taken off */
 	struct flight *lead;
 	uint64_t ref; /* key in clnt->flights */
@@ -71,7 +72,8 @@ void flight_finish(struct router_clnt *c, struct flight *f, int err, struct str 
 void flight_rehome(struct router_clnt *c, struct flight *f);
 
 /* router_clnt.c */
-struct shard *router_clnt_shard(struct router_clnt *c, struct str room_key); /* NULL: none is known */
+struct shard *router_clnt_shard(struct router_clnt *c,
+				struct str room_key); /* NULL: none is known */
 void router_clnt_send_waiting(struct shard *s);
 
 #endif

@@ -4,14 +4,14 @@
 #include "common/clients/router_clnt_impl.h"
 #include "common/log/log.h"
 
-struct str flight_key(const void *object)
+struct str flight_key(const void *flight)
 {
-	return str_make((const char *)&((const struct flight *)object)->ref, sizeof(uint64_t));
+	return str_make((const char *)&((const struct flight *)flight)->ref, sizeof(uint64_t));
 }
 
-struct str flight_lane_key(const void *object)
+struct str flight_lane_key(const void *lane)
 {
-	return str_make((const char *)&((const struct lane *)object)->key, sizeof(uint64_t));
+	return str_make((const char *)&((const struct lane *)lane)->key, sizeof(uint64_t));
 }
 
 /* ── flights and lanes ── */
@@ -116,9 +116,9 @@ static int split_rooms(struct router_clnt *c, const struct wire_publish *m, stru
 	split->room_count = split->part_count = 0;
 	wire_list_walk(&m->rooms, &w);
 	while (!err && wire_list_next(&w, &room)) {
-		struct shard *s = c->shard_count == 1 ? CONTAINER_OF(list_first(&c->shards),
-								     struct shard, node) :
-							NULL;
+		struct shard *s = c->shard_count == 1
+					  ? CONTAINER_OF(list_first(&c->shards), struct shard, node)
+					  : NULL;
 
 		if (!s) {
 			buf_reset(&key);
@@ -351,8 +351,8 @@ static int send_volatile(const struct wire_publish *message, const struct split 
 	for (uint32_t i = 0; i < split->part_count; i++) {
 		struct blob *body = pack_part(message, split, i);
 		int err = body ? bus_link_send(split->parts[i].shard->link, body, payload,
-					       payload_count, false, NULL) :
-				 E_RANGE;
+					       payload_count, false, NULL)
+			       : E_RANGE;
 
 		blob_unref(&body);
 		if (!first)
@@ -364,7 +364,8 @@ static int send_volatile(const struct wire_publish *message, const struct split 
 static int depart(struct router_clnt *c, struct flight *lead, struct wire_publish *message,
 		  uint64_t lane_number, const struct split *split)
 {
-	struct lane *lane = c->shard_count > 1 && lane_number ? lane_of(c, lane_number, true) : NULL;
+	struct lane *lane = c->shard_count > 1 && lane_number ? lane_of(c, lane_number, true)
+							      : NULL;
 	int err;
 
 	if (lane && !lane_is_free(lane, split))
@@ -441,4 +442,3 @@ void flight_rehome(struct router_clnt *c, struct flight *f)
 	blob_unref(&body);
 	mem_free(split);
 }
-

@@ -41,8 +41,7 @@ static void on_verified(void *ctx, int err, enum wire_id id, const union wire_an
 		op_fail(op, any->verified.code, STR_NONE);
 		return;
 	}
-	user = ask_make_user(any->verified.user_id, any->verified.user,
-			     any->verified.expires_ms);
+	user = ask_make_user(any->verified.user_id, any->verified.user, any->verified.expires_ms);
 	if (!user) {
 		op_fail(op, STR("UNAVAILABLE"), STR("the token cannot be judged now"));
 		return;

@@ -15,7 +15,9 @@ struct delivery {
 	struct shard *shard;
 	const struct wire_deliver *deliver;
 	const struct bus_message *m;
-	struct frame *frames[1 + 255]; /* the packet and its attachments; encoded when the first member is found */
+	struct frame *frames
+		[1 +
+		 255]; /* the packet and its attachments; encoded when the first member is found */
 	uint32_t frame_count;
 	bool failed;
 	bool spread; /* over several routers */

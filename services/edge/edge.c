@@ -18,7 +18,8 @@
 	(64u << 20) /* queue entries of all clients together; each client is bounded by bytes */
 #define DRAIN_SPREAD_MS 20000u
 #define DRAIN_STEP_MS 10u
-#define DRAIN_GAP_MS 100u /* at most, from one client to the next: a few are no stampede, and need not take long */
+#define DRAIN_GAP_MS \
+	100u /* at most, from one client to the next: a few are no stampede, and need not take long */
 #define DRAIN_BATCH 256u
 #define SERVING_CHECK_MS 10u
 #define SWEEP_MS 1000u

@@ -24,8 +24,7 @@
 #include "common/profile/profile.h"
 #include "common/svc/svc.h"
 
-#define EDGE_ID_BYTES \
-	20 /* Engine.IO session ids, Socket.IO socket ids, private ids: base64url */
+#define EDGE_ID_BYTES 20 /* Engine.IO session ids, Socket.IO socket ids, private ids: base64url */
 #define EDGE_TAG_BYTES \
 	4 /* Engine.IO session ids begin with the edge's tag; 96 random bits follow */
 
@@ -37,7 +36,7 @@ struct edge {
 	struct http_server *front;
 	struct ws_host *ws;
 	struct deflate *deflate; /* NULL: WebSocket messages are not compressed */
-	struct bus_rpc *auth; /* NULL where the profile asks for nothing auth could answer */
+	struct bus_rpc *auth;    /* NULL where the profile asks for nothing auth could answer */
 	struct router_clnt *router;
 	struct map sessions;       /* struct session by sid */
 	struct map pids;           /* struct sock that can be recovered, by private id */
@@ -49,19 +48,19 @@ struct edge {
 	struct list dirty;         /* sessions with packets to write this turn */
 	struct list dead_sessions; /* freed at the end of the turn */
 	struct list dead_socks;
-	struct list shards;        /* struct shard: the routers */
-	struct list parked;        /* struct sock whose client is away, in the order of time */
-	struct list lingering;     /* parked ones that another edge has taken */
-	struct list tail;          /* struct tail_item of all shards, in the order of time */
+	struct list shards;    /* struct shard: the routers */
+	struct list parked;    /* struct sock whose client is away, in the order of time */
+	struct list lingering; /* parked ones that another edge has taken */
+	struct list tail;      /* struct tail_item of all shards, in the order of time */
 	uint64_t tail_count, tail_bytes;
-	uint64_t last_ref;         /* of questions to routers */
-	struct buf offset;         /* see shard_offset; valid while offset_bytes is not 0 */
+	uint64_t last_ref; /* of questions to routers */
+	struct buf offset; /* see shard_offset; valid while offset_bytes is not 0 */
 	size_t offset_bytes;
 	char tag[EDGE_TAG_BYTES];
 	struct bus_answerer *forwards; /* from other edges; NULL: EDGE_BIND is unset */
-	struct list handing;       /* struct handing: sessions that another edge waits for */
+	struct list handing;           /* struct handing: sessions that another edge waits for */
 	uint32_t stray_count;
-	struct list strays;        /* requests for sessions of edges that are not known (yet) */
+	struct list strays; /* requests for sessions of edges that are not known (yet) */
 	struct wheel_timer sweep;
 	struct slab out_nodes; /* queue entries */
 	struct slab ops;

@@ -82,7 +82,8 @@ void fill_room_done(struct room *room)
 static void give_up(struct shard *shard)
 {
 	log_warn("shard",
-		 "rooms are not filled from history in time, or with more than is kept (EDGE_HISTORY_BYTES)",
+		 "rooms are not filled from history in time, or with more than is kept "
+		 "(EDGE_HISTORY_BYTES)",
 		 KV_U("rooms", shard->filling));
 	shard->filling++; /* until all are told */
 	MAP_EACH(&shard->edge->rooms, struct room, room) {

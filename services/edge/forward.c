@@ -100,7 +100,9 @@ static void note(struct edge *edge, struct str name, struct str endpoint, struct
 	bus_rpc_close(&other->rpc);
 	if (str_copy(endpoint, other->endpoint, sizeof(other->endpoint)) ||
 	    bus_rpc_open(edge->svc, other->endpoint, "edge", &other->rpc))
-		log_warn("forward", "an edge's endpoint cannot be used: its clients' requests are not passed on",
+		log_warn("forward",
+			 "an edge's endpoint cannot be used: its clients' requests are not passed "
+			 "on",
 			 KV_Z("edge", other->name), KV_STR("endpoint", endpoint));
 }
 
@@ -137,8 +139,8 @@ void forward_sweep(struct edge *edge)
 	}
 }
 
-int forward_ask(struct edge *edge, struct other *other, const struct wire_forward *m,
-		bus_rpc_fn fn, void *ctx, uint64_t *call)
+int forward_ask(struct edge *edge, struct other *other, const struct wire_forward *m, bus_rpc_fn fn,
+		void *ctx, uint64_t *call)
 {
 	const struct conf *conf = &edge->svc->conf;
 	uint64_t most_ms = (uint64_t)conf->ping_interval_ms + (uint64_t)conf->ping_timeout_ms;
@@ -160,8 +162,8 @@ static void on_forwarded(void *ctx, int err, enum wire_id id, const union wire_a
 		front_refuse(e->edge, e->x, FRONT_SESSION_UNKNOWN);
 	else if (m->status != 200)
 		front_refuse(e->edge, e->x,
-			     m->refusal <= FRONT_BAD_VERSION ? (enum front_refusal)m->refusal :
-							       FRONT_BAD_REQUEST);
+			     m->refusal <= FRONT_BAD_VERSION ? (enum front_refusal)m->refusal
+							     : FRONT_BAD_REQUEST);
 	else
 		front_answer(e->edge, e->x, 200, e->kind == FORWARD_GET ? TEXT : "text/html",
 			     m->body);
@@ -186,14 +188,13 @@ static void on_gone(struct http_exchange *x, void *user)
 
 	(void)x;
 	bus_rpc_cancel(e->other->rpc, e->call);
-	if (e->kind == FORWARD_GET &&
-	    forward_ask(e->edge, e->other, &m, on_nothing, NULL, &call))
+	if (e->kind == FORWARD_GET && forward_ask(e->edge, e->other, &m, on_nothing, NULL, &call))
 		log_debug("forward", "not told that a client is gone: its session times out");
 	mem_free(e);
 }
 
-static bool send_out(struct edge *edge, struct other *other, struct str sid, struct http_exchange *x,
-		 const struct http_request *request)
+static bool send_out(struct edge *edge, struct other *other, struct str sid,
+		     struct http_exchange *x, const struct http_request *request)
 {
 	bool get = request->method == HTTP_METHOD_GET;
 	struct errand *e;
@@ -209,9 +210,11 @@ static bool send_out(struct edge *edge, struct other *other, struct str sid, str
 	e = mem_try(sizeof(*e));
 	if (!e)
 		return false;
-	*e = (struct errand){
-		.edge = edge, .x = x, .other = other, .get = m.get, .kind = (enum forward_kind)m.kind
-	};
+	*e = (struct errand){ .edge = edge,
+			      .x = x,
+			      .other = other,
+			      .get = m.get,
+			      .kind = (enum forward_kind)m.kind };
 	memcpy(e->sid, sid.p, EDGE_ID_BYTES);
 	if (forward_ask(edge, other, &m, on_forwarded, e, &e->call)) {
 		mem_free(e);
@@ -307,8 +310,7 @@ bool forward_request(struct edge *edge, struct str sid, struct http_exchange *x,
 		return false;
 	if (forward_find(edge, sid))
 		return pass_on(edge, sid, x, request, websocket);
-	return edge->stray_count < STRAYS_MAX &&
-	       wait_for_edge(edge, sid, x, request, websocket);
+	return edge->stray_count < STRAYS_MAX && wait_for_edge(edge, sid, x, request, websocket);
 }
 
 /* ── requests of other edges ── */

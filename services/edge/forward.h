@@ -39,8 +39,8 @@ void forward_sweep(struct edge *edge);
 /* The edge a session id belongs to; NULL: none that is known, or this one. */
 struct other *forward_find(struct edge *edge, struct str sid);
 /* Ask it; fn runs exactly once if 0 is returned. */
-int forward_ask(struct edge *edge, struct other *other, const struct wire_forward *m,
-		bus_rpc_fn fn, void *ctx, uint64_t *call) MUST_CHECK;
+int forward_ask(struct edge *edge, struct other *other, const struct wire_forward *m, bus_rpc_fn fn,
+		void *ctx, uint64_t *call) MUST_CHECK;
 /* True: the request is answered later. False: nobody can have that session. */
 bool forward_request(struct edge *edge, struct str sid, struct http_exchange *x,
 		     const struct http_request *request, bool websocket);

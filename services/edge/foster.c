@@ -37,9 +37,8 @@ static void ask(struct room *room, uint64_t since)
 {
 	struct edge *edge = room->edge;
 	struct str key = room_key_of(room);
-	struct backfill *b = map_count(&edge->backfills) < BACKFILLS_MAX ?
-				     mem_try(sizeof(*b) + key.n) :
-				     NULL;
+	struct backfill *b =
+		map_count(&edge->backfills) < BACKFILLS_MAX ? mem_try(sizeof(*b) + key.n) : NULL;
 	struct buf text = BUF_INIT(4096);
 	struct item item = { .place = since, .shard = room->shard->id, .name = key };
 	struct wire_replay m = { 0 };
@@ -100,9 +99,9 @@ static int hold_rooms(struct sock *sock, const struct wire_list *rooms)
 static struct sock *make(struct edge *edge, const struct wire_session_foster *m)
 {
 	const struct profile_nsp *nsp = profile_nsp_find(edge->profile, m->nsp);
-	struct sock *sock = nsp && m->sid.n == EDGE_ID_BYTES && m->pid.n == EDGE_ID_BYTES ?
-				    mem_try(sizeof(*sock)) :
-				    NULL;
+	struct sock *sock = nsp && m->sid.n == EDGE_ID_BYTES && m->pid.n == EDGE_ID_BYTES
+				    ? mem_try(sizeof(*sock))
+				    : NULL;
 
 	if (!sock)
 		return NULL;

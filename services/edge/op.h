@@ -38,17 +38,17 @@ struct op {
 	uint32_t action_count, next;
 	bool greeted; /* CONNECT: the answer was sent */
 	bool calling;
-	uint64_t call;       /* question to auth */
-	bool settling;       /* waits for routers */
-	bool saving;         /* CONNECT: the session was told */
-	bool recovered;      /* CONNECT: the session goes on */
+	uint64_t call;  /* question to auth */
+	bool settling;  /* waits for routers */
+	bool saving;    /* CONNECT: the session was told */
+	bool recovered; /* CONNECT: the session goes on */
 	struct wheel_timer timer;
 };
 
 void op_begin_connect(struct sock *sock, struct str text, const struct sio_packet *packet);
 void op_begin_event(struct sock *sock, struct str text, const struct sio_packet *packet,
 		    struct blob *const *attachments, uint32_t attachment_count);
-void op_cancel(struct op *op);             /* the socket is gone */
+void op_cancel(struct op *op); /* the socket is gone */
 /* Rooms were confirmed, or the session saved, or what was missed is there: go on, if that was waited for and is all. */
 void op_settled(struct sock *sock);
 /* The router does not keep the session. */

@@ -102,7 +102,9 @@ void polling_get(struct edge *edge, struct session *s, const struct asker *from)
 	if (s->out_first)
 		polling_flush(s);
 	else if (s->probed_away || (s->probe && s->probe->probed))
-		polling_answer(s, STR("6")); /* an upgrade is under way: the client waits for its GET to end */
+		polling_answer(
+			s,
+			STR("6")); /* an upgrade is under way: the client waits for its GET to end */
 	else if (from->x)
 		http_on_gone(from->x, on_gone, s);
 }

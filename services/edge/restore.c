@@ -330,8 +330,8 @@ void restore_keep(struct sock *sock, struct shard *shard, const struct bus_messa
 	struct restore *r = sock->restore;
 	struct tail_item *item = NULL;
 
-	if (r->kept_count < r->kept_cap || mem_grow((void **)&r->kept, &r->kept_cap,
-						    sizeof(struct tail_item *)) == 0)
+	if (r->kept_count < r->kept_cap ||
+	    mem_grow((void **)&r->kept, &r->kept_cap, sizeof(struct tail_item *)) == 0)
 		item = tail_copy(shard, m, m->any.deliver.place);
 	if (item) {
 		r->kept_bytes += item->bytes;
@@ -461,8 +461,8 @@ void restore_on_filled(struct edge *edge)
 	do {
 		n = 0;
 		MAP_EACH(&edge->restores, struct restore, r) {
-			if (n < sizeof(waiting) / sizeof(waiting[0]) && r->state == RESTORE_JOINING &&
-			    !r->woken && r->sock->unconfirmed == 0) {
+			if (n < sizeof(waiting) / sizeof(waiting[0]) &&
+			    r->state == RESTORE_JOINING && !r->woken && r->sock->unconfirmed == 0) {
 				r->woken = true;
 				waiting[n++] = r->sock;
 			}

@@ -29,11 +29,11 @@ struct restore {
 	uint64_t ref; /* key in edge->restores */
 	struct shard *home;
 	char pid[EDGE_ID_BYTES];
-	struct offset had;   /* what the client has had */
+	struct offset had; /* what the client has had */
 	bool gap;
-	bool woken; /* see restore_on_filled */
+	bool woken;               /* see restore_on_filled */
 	struct wheel_timer timer; /* handed over by another edge: until then it is all there */
-	struct tail_item **kept; /* OWNED: what it is sent when it is greeted */
+	struct tail_item **kept;  /* OWNED: what it is sent when it is greeted */
 	uint32_t kept_count, kept_cap;
 	size_t kept_bytes;
 	uint32_t part_count;

@@ -157,8 +157,8 @@ struct session *session_adopt(struct edge *edge, const struct wire_handed *m)
 	s->awaiting_pong = m->awaiting_pong;
 	s->greeted = m->greeted;
 	svc_arm(edge->svc, &s->heartbeat,
-		m->awaiting_pong || m->pong_ms < timeout_ms ? s->deadline_ms :
-							      s->deadline_ms - timeout_ms);
+		m->awaiting_pong || m->pong_ms < timeout_ms ? s->deadline_ms
+							    : s->deadline_ms - timeout_ms);
 	if (!s->greeted)
 		await_greeting(s);
 	return s;
@@ -257,9 +257,8 @@ void session_send(struct session *s, struct frame *frame)
 	if (s->state != SESSION_OPEN)
 		return;
 	node = slab_get(&edge->out_nodes);
-	if (!node ||
-	    s->out_bytes + frame->payload_bytes >
-		    (size_t)edge->svc->conf.max_unsent_bytes + s->repeat_bytes) {
+	if (!node || s->out_bytes + frame->payload_bytes >
+			     (size_t)edge->svc->conf.max_unsent_bytes + s->repeat_bytes) {
 		slab_put(&edge->out_nodes, node);
 		session_close(s, METRIC_CLOSED_SLOW);
 		return;

@@ -23,9 +23,9 @@ struct ws_link {
 	struct edge *edge;
 	struct session *session; /* NULL once the session let go of it */
 	struct ws_conn *conn;
-	struct away *away;        /* OWNED: the session it probes is at another edge; see handover.h */
-	bool probing;             /* asks to take over a polling session */
-	bool probed;              /* said "2probe" */
+	struct away *away; /* OWNED: the session it probes is at another edge; see handover.h */
+	bool probing;      /* asks to take over a polling session */
+	bool probed;       /* said "2probe" */
 	struct wheel_timer timer; /* the upgrade's deadline */
 };
 
@@ -59,17 +59,17 @@ struct session {
 	enum session_state state;
 	char sid[EDGE_ID_BYTES];
 	bool awaiting_pong;
-	bool greeted;               /* has joined a namespace once */
-	struct list dirty;          /* on edge->dirty, or on edge->dead_sessions */
-	struct list socks;          /* struct sock */
-	struct ws_link *ws;         /* the transport, or NULL: polling */
-	struct ws_link *probe;      /* a WebSocket that wants to become the transport */
-	bool probed_away;           /* such a one is at another edge */
-	struct handing *handing;    /* OWNED; NULL: nobody waits for it */
-	struct asker *poll;         /* a GET that waits for packets; OWNED */
+	bool greeted;            /* has joined a namespace once */
+	struct list dirty;       /* on edge->dirty, or on edge->dead_sessions */
+	struct list socks;       /* struct sock */
+	struct ws_link *ws;      /* the transport, or NULL: polling */
+	struct ws_link *probe;   /* a WebSocket that wants to become the transport */
+	bool probed_away;        /* such a one is at another edge */
+	struct handing *handing; /* OWNED; NULL: nobody waits for it */
+	struct asker *poll;      /* a GET that waits for packets; OWNED */
 	struct out_node *out_first, *out_last;
 	size_t out_bytes;
-	size_t repeat_bytes;           /* of them, what was owed when it came back: it is not slow for that */
+	size_t repeat_bytes; /* of them, what was owed when it came back: it is not slow for that */
 	struct sio_assembly *assembly; /* a packet whose attachments are still coming; OWNED */
 	char *token;             /* of the handshake's Authorization header or query; OWNED; NULL */
 	struct address *address; /* counted there; NULL where not limited */

@@ -138,9 +138,9 @@ static int tell_next(struct shard *s)
 		err = tail_return(s, item);
 		if (!err)
 			s->next_return =
-				item->node.next == &s->tail ?
-					NULL :
-					CONTAINER_OF(item->node.next, struct tail_item, node);
+				item->node.next == &s->tail
+					? NULL
+					: CONTAINER_OF(item->node.next, struct tail_item, node);
 		return err;
 	}
 	if ((node = list_first(&s->untold)) != NULL)

@@ -35,22 +35,22 @@ struct shard {
 	struct list node; /* on edge->shards */
 	struct edge *edge;
 	struct bus_link *link;
-	uint32_t id;            /* hash of the endpoint: the same at every edge */
-	uint64_t place;         /* all messages up to here were handled */
-	uint64_t old_epoch;     /* of the router's life that `since` of the untold rooms belongs to */
-	struct list rooms;      /* struct room that were told */
-	struct list untold;     /* struct room that are still to be told */
-	struct list homed;      /* struct sock whose session the router keeps, told */
+	uint32_t id;        /* hash of the endpoint: the same at every edge */
+	uint64_t place;     /* all messages up to here were handled */
+	uint64_t old_epoch; /* of the router's life that `since` of the untold rooms belongs to */
+	struct list rooms;  /* struct room that were told */
+	struct list untold; /* struct room that are still to be told */
+	struct list homed;  /* struct sock whose session the router keeps, told */
 	struct list homed_untold;
-	struct list tail;       /* struct tail_item, oldest first */
+	struct list tail;              /* struct tail_item, oldest first */
 	struct tail_item *next_return; /* NULL: nothing (more) to give back */
 	uint64_t return_upto;
 	bool syncing;
 	/* Rooms are filled from history one after another: until the last of them is, see fill.c. */
-	uint32_t filling;         /* rooms that are still to be filled */
-	uint64_t filling_ms;      /* since when */
-	uint64_t passed;          /* what shard_passed was told meanwhile */
-	struct tail_item **kept;  /* OWNED: what came meanwhile */
+	uint32_t filling;        /* rooms that are still to be filled */
+	uint64_t filling_ms;     /* since when */
+	uint64_t passed;         /* what shard_passed was told meanwhile */
+	struct tail_item **kept; /* OWNED: what came meanwhile */
 	uint32_t kept_count, kept_cap;
 	size_t kept_bytes;
 };
@@ -92,7 +92,7 @@ void offset_write(const struct offset *offset, struct buf *out);
  * Until every room is filled, the shard's messages are kept; then they are delivered in the order of their places. Bound: EDGE_HISTORY_BYTES;
  * past it the members of rooms that are not filled are told that they have missed something.
  */
-void fill_begin(struct shard *shard); /* its rooms were untold */
+void fill_begin(struct shard *shard);                             /* its rooms were untold */
 bool fill_keep(struct shard *shard, const struct bus_message *m); /* true: kept for later */
 void fill_room_done(struct room *room); /* its answer is there, or it is gone */
 void fill_sweep(struct edge *edge); /* a router that does not answer is not waited for for ever */

@@ -254,8 +254,7 @@ void sock_hold(struct sock *sock, struct frame *frame)
 	if (!sock->session)
 		return;
 	node = slab_get(&edge->out_nodes);
-	if (!node ||
-	    sock->held_bytes + frame->payload_bytes > sock_held_bytes_max(edge)) {
+	if (!node || sock->held_bytes + frame->payload_bytes > sock_held_bytes_max(edge)) {
 		slab_put(&edge->out_nodes, node);
 		session_close(sock->session, METRIC_CLOSED_SLOW);
 		return;

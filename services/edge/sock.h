@@ -40,24 +40,24 @@ struct sock {
 	const struct profile_nsp *nsp;
 	enum sock_state state;
 	char id[EDGE_ID_BYTES];
-	struct user *user; /* OWNED; NULL: nobody in particular */
-	char pid[EDGE_ID_BYTES];   /* private id; first byte 0: cannot be recovered */
-	bool told;                 /* the session's router has been told of it */
+	struct user *user;       /* OWNED; NULL: nobody in particular */
+	char pid[EDGE_ID_BYTES]; /* private id; first byte 0: cannot be recovered */
+	bool told;               /* the session's router has been told of it */
 	bool unparking;
 	bool refresh_told;
-	uint64_t generation;       /* of our claim to it */
-	uint64_t save_ref;         /* the router has not said yet that it has this change; 0: it has all */
+	uint64_t generation; /* of our claim to it */
+	uint64_t save_ref; /* the router has not said yet that it has this change; 0: it has all */
 	uint64_t parked_at_ms;
-	struct shard *home;        /* whose router keeps the session; NULL: none is known */
-	struct list home_node;     /* on home->homed or home->homed_untold */
-	struct restore *restore;   /* OWNED; NULL unless it is being recovered */
+	struct shard *home;      /* whose router keeps the session; NULL: none is known */
+	struct list home_node;   /* on home->homed or home->homed_untold */
+	struct restore *restore; /* OWNED; NULL unless it is being recovered */
 	struct out_node *held_first, *held_last; /* what waits for the answer to CONNECT */
 	size_t held_bytes;
 	struct membership *rooms;
 	uint32_t room_count, room_cap;
 	uint32_t unconfirmed; /* of them */
-	struct op *op;     /* the event that is being worked on */
-	struct list inbox; /* struct parked */
+	struct op *op;        /* the event that is being worked on */
+	struct list inbox;    /* struct parked */
 	size_t inbox_bytes;
 	uint64_t mark; /* see deliver.c */
 	struct wheel_timer token_timer;

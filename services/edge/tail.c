@@ -13,7 +13,8 @@
 
 static struct str body_of(const struct tail_item *item)
 {
-	return str_make((const char *)(item->payload_bytes + item->payload_count), item->body_bytes);
+	return str_make((const char *)(item->payload_bytes + item->payload_count),
+			item->body_bytes);
 }
 
 /* Without it, the rooms it was sent to are known only behind it. */
@@ -30,9 +31,8 @@ static void note_dropped(const struct tail_item *item)
 	wire_list_walk(&any.deliver.rooms, &w);
 	while (wire_list_next(&w, &name)) {
 		struct buf text = BUF_INIT(ROOM_KEY_BYTES);
-		struct room *room = room_key(any.deliver.nsp, name, &text, &key) ?
-					    NULL :
-					    room_find(edge, key);
+		struct room *room =
+			room_key(any.deliver.nsp, name, &text, &key) ? NULL : room_find(edge, key);
 
 		if (room && room->known_from < item->place)
 			room->known_from = item->place;
@@ -46,9 +46,10 @@ static void drop(struct tail_item *item)
 	struct edge *edge = shard->edge;
 
 	if (shard->next_return == item)
-		shard->next_return = item->node.next == &shard->tail ?
-					     NULL :
-					     CONTAINER_OF(item->node.next, struct tail_item, node);
+		shard->next_return =
+			item->node.next == &shard->tail
+				? NULL
+				: CONTAINER_OF(item->node.next, struct tail_item, node);
 	note_dropped(item);
 	list_remove(&item->node);
 	list_remove(&item->all);
@@ -146,9 +147,8 @@ void tail_add_old(struct shard *shard, const struct bus_message *m)
 	wire_list_walk(&d->rooms, &w);
 	while (!is_new && wire_list_next(&w, &name)) {
 		struct buf text = BUF_INIT(ROOM_KEY_BYTES);
-		const struct room *room = room_key(d->nsp, name, &text, &key) ?
-						  NULL :
-						  room_find(shard->edge, key);
+		const struct room *room =
+			room_key(d->nsp, name, &text, &key) ? NULL : room_find(shard->edge, key);
 
 		is_new = room && d->place <= room->known_from;
 		buf_fini(&text);

@@ -236,8 +236,8 @@ static void on_closed(void *user)
 		s->ws = NULL;
 		metrics_dec(METRIC_CONNECTIONS_WS);
 		metrics_inc(METRIC_CONNECTIONS_POLLING); /* session_close counts it down */
-		session_close(s, ws_too_big(link->conn) ? METRIC_CLOSED_TOO_BIG :
-							  METRIC_CLOSED_TRANSPORT);
+		session_close(s, ws_too_big(link->conn) ? METRIC_CLOSED_TOO_BIG
+							: METRIC_CLOSED_TRANSPORT);
 	}
 	mem_free(link);
 }

@@ -149,7 +149,8 @@ static void publish(struct ingest *ingest, struct http_exchange *x, struct str b
 			&p.message.uid_low);
 	wait_for_router(call);
 	args = blob_copy(p.data);
-	err = args ? router_clnt_publish(ingest->router, &p.message, &args, 1, 0, on_published, call)
+	err = args ? router_clnt_publish(ingest->router, &p.message, &args, 1, 0, on_published,
+					 call)
 		   : E_NOMEM;
 	blob_unref(&args);
 	sent(call, err, &why);

@@ -152,8 +152,8 @@ static void on_history(void *ctx, int err, const struct redis_reply *reply);
 
 static void read_history(struct persist *p)
 {
-	struct str argv[] = { STR("XRANGE"), key(p->history), str_of(p->cursor), STR("+"),
-			      STR("COUNT"), STR(PAGE) };
+	struct str argv[] = { STR("XRANGE"), key(p->history), str_of(p->cursor),
+			      STR("+"),      STR("COUNT"),    STR(PAGE) };
 
 	if (!ask(p, argv, 6, on_history, p))
 		give_up(p, E_UNAVAILABLE);
@@ -315,7 +315,8 @@ static void on_session_written(void *ctx, int err, const struct redis_reply *rep
 	mem_free(s);
 }
 
-static struct saving *make_saving(struct persist *p, struct peer *peer, uint64_t ref, struct str pid)
+static struct saving *make_saving(struct persist *p, struct peer *peer, uint64_t ref,
+				  struct str pid)
 {
 	struct saving *s = pid.n <= SESSION_ID_BYTES ? mem_try(sizeof(*s)) : NULL;
 

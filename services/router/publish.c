@@ -222,7 +222,9 @@ void publish_on_message(struct peer *peer, const struct bus_message *m)
 	const struct wire_publish *p = &m->any.publish;
 	struct message *msg;
 
-	if (m->payload_count != 1 + p->attachments || p->rooms.count == 0) {
+	/* One frame fewer than a link takes: behind its DELIVER it is repeated and returned. */
+	if (m->payload_count != 1 + p->attachments || m->payload_count >= WIRE_MAX_PAYLOADS ||
+	    p->rooms.count == 0) {
 		metrics_inc(METRIC_WIRE_BAD);
 		answer(peer, p->ref, "MALFORMED", false);
 		return;

@@ -24,8 +24,8 @@ struct found {
 static void add(struct found *found, struct message *message)
 {
 	if (found->count >= REPLAY_MESSAGES_MAX ||
-	    (found->count == found->cap && mem_grow((void **)&found->messages, &found->cap,
-						    sizeof(struct message *)))) {
+	    (found->count == found->cap &&
+	     mem_grow((void **)&found->messages, &found->cap, sizeof(struct message *)))) {
 		found->gap = true;
 		return;
 	}
@@ -102,8 +102,10 @@ void replay_on_replay(struct peer *peer, const struct wire_replay *m)
 	if (!err)
 		err = bus_link_send_msg(peer->link, WIRE_REPEATED, &answer, true);
 	if (err && err != E_CLOSED) {
-		log_warn("replay", "what a client missed does not fit the link of its edge: it is set up anew",
-			 KV_Z("peer", bus_link_peer(peer->link)), KV_ERR(err));
+		log_warn(
+			"replay",
+			"what a client missed does not fit the link of its edge: it is set up anew",
+			KV_Z("peer", bus_link_peer(peer->link)), KV_ERR(err));
 		bus_link_reset(peer->link);
 	}
 	mem_free(found.messages);

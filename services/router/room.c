@@ -6,7 +6,7 @@
 #include "common/log/log.h"
 #include "common/metrics/metrics.h"
 
-#define VACANT_EXTRA_SECONDS 30u /* beyond the recovery window: clocks, links that are cut */
+#define VACANT_EXTRA_SECONDS 30u  /* beyond the recovery window: clocks, links that are cut */
 #define HISTORY_EXTRA_SECONDS 10u /* also where nobody recovers: sessions move between edges */
 
 struct str room_key_of(const void *room)

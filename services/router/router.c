@@ -166,8 +166,9 @@ void router_dump(struct svc *svc, void *self, struct buf *out)
 	struct router *router = self;
 
 	(void)svc;
-	buf_addf(out, "rooms=%zu sessions=%zu place=%llu history=%llu pending=%zu ids=%zu settled=%d",
-		 map_count(&router->rooms), map_count(&router->sessions), (unsigned long long)router->place,
-		 (unsigned long long)router->history_count, router->pendings.live,
-		 idset_count(&router->ids), router->settled);
+	buf_addf(out,
+		 "rooms=%zu sessions=%zu place=%llu history=%llu pending=%zu ids=%zu settled=%d",
+		 map_count(&router->rooms), map_count(&router->sessions),
+		 (unsigned long long)router->place, (unsigned long long)router->history_count,
+		 router->pendings.live, idset_count(&router->ids), router->settled);
 }

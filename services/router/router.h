@@ -55,9 +55,9 @@ struct peer {
 	uint64_t mark; /* serial of the message at hand: sent once, whatever rooms it holds */
 	struct awaited *awaited; /* ring, in order of number; OWNED */
 	uint32_t awaited_cap, awaited_head, awaited_count;
-	struct list published;    /* struct pending */
-	struct list asked;        /* struct asker */
-	struct list sessions;     /* struct session */
+	struct list published; /* struct pending */
+	struct list asked;     /* struct asker */
+	struct list sessions;  /* struct session */
 	char endpoint[257], tag[17];
 	struct membership *rooms; /* dense; OWNED */
 	uint32_t room_count, room_cap;
@@ -91,15 +91,15 @@ struct router {
 	struct map rooms;    /* struct room by key */
 	struct list history; /* struct entry of all rooms, oldest first */
 	uint64_t history_bytes, history_count;
-	struct list vacant; /* struct room that no edge holds any more, in the order of time */
-	uint64_t place;     /* of the newest message */
-	uint64_t born;      /* place this life began at */
-	uint64_t floor;     /* of a room that is not known: nothing is known up to this place */
-	struct map sessions;  /* struct session by pid */
-	struct list parked;   /* struct session of nobody, in the order of time */
-	struct map users;     /* struct session_user, where connections per user are limited */
-	struct map returned;  /* struct message by place, until settled */
-	struct list early;    /* struct early, until settled */
+	struct list vacant;  /* struct room that no edge holds any more, in the order of time */
+	uint64_t place;      /* of the newest message */
+	uint64_t born;       /* place this life began at */
+	uint64_t floor;      /* of a room that is not known: nothing is known up to this place */
+	struct map sessions; /* struct session by pid */
+	struct list parked;  /* struct session of nobody, in the order of time */
+	struct map users;    /* struct session_user, where connections per user are limited */
+	struct map returned; /* struct message by place, until settled */
+	struct list early;   /* struct early, until settled */
 	uint64_t mark;
 	struct idset ids; /* note: the struct pending, while there is one */
 	struct slab pendings, askers;
@@ -113,7 +113,7 @@ struct router {
 	bool vouched; /* Redis knows of everything that was accepted before this life */
 	/* OWNED list: publishers know of them, they have not come back yet */
 	struct awaited_edge *awaited_edges;
-	struct buf key;        /* room key under construction */
+	struct buf key; /* room key under construction */
 };
 
 int router_start(struct svc *svc, void *self);

@@ -24,6 +24,7 @@ static inline void router_open(struct fixture *f, int64_t settle_ms)
 
 	memset(f, 0, sizeof(*f));
 	world_open(&f->world);
+	metrics_values[METRIC_EDGES] = metrics_values[METRIC_SESSIONS_PARKED] = 0;
 	svc = end_open(&f->end, &f->world, "router", "router-0");
 	svc->conf.router_settle_ms = settle_ms;
 	free(svc->conf.router_bind);
@@ -41,7 +42,7 @@ static inline void edge_open(struct fixture *f, int i)
 
 static inline void ingest_open(struct fixture *f)
 {
-	node_open(&f->ingest, &f->world, "ingest", "ingest-0", 33);
+	node_open(&f->ingest, &f->world, "ingest", "ingest-0", 9);
 	node_greet(&f->ingest, 1);
 }
 

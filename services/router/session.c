@@ -440,7 +440,8 @@ static const char *refusal(struct router *router, struct session *s, const struc
 {
 	uint64_t window_ms = (uint64_t)router->svc->conf.recovery_seconds * 1000;
 
-	if (!s || !str_eq(session_user_id_of(s), m->user_id) || !str_eq(session_nsp_of(s), m->nsp) ||
+	if (!s || !str_eq(session_user_id_of(s), m->user_id) ||
+	    !str_eq(session_nsp_of(s), m->nsp) ||
 	    (s->parked_ms && clock_ms() - s->parked_ms > window_ms))
 		return "UNKNOWN";
 	if (too_many(router, m->user_id, m->conn, m->pid))

@@ -156,8 +156,8 @@ static void restore(struct router *router, struct message *msg)
 		if (router->key.failed)
 			continue;
 		/* What Redis kept is kept on for those who are in no edge's hands. */
-		room = persist_floor(router) ? room_get(router, buf_str(&router->key)) :
-					       room_find(router, buf_str(&router->key));
+		room = persist_floor(router) ? room_get(router, buf_str(&router->key))
+					     : room_find(router, buf_str(&router->key));
 		if (room)
 			room_remember(room, msg);
 	}
@@ -219,9 +219,9 @@ static void free_early(struct early *e)
 
 static void note_room(struct router *router, const struct wire_subscribe *m)
 {
-	struct room *room = m->epoch != bus_epoch() && m->since < router->born ?
-				    room_get(router, m->room) :
-				    NULL;
+	struct room *room = m->epoch != bus_epoch() && m->since < router->born
+				    ? room_get(router, m->room)
+				    : NULL;
 
 	if (room)
 		room_restore(room, m->known_from, m->since);
@@ -287,9 +287,8 @@ static void on_settle(struct wheel_timer *timer)
 	uint64_t now = clock_ms();
 	struct list *node;
 
-	if (now < router->settle_until_ms ||
-	    ((!edges_synced(router) || persist_loading(router)) &&
-	     now < router->settle_at_latest_ms)) {
+	if (now < router->settle_until_ms || ((!edges_synced(router) || persist_loading(router)) &&
+					      now < router->settle_at_latest_ms)) {
 		svc_arm(router->svc, timer, now + SETTLE_STEP_MS);
 		return;
 	}

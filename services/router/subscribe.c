@@ -34,7 +34,8 @@ void subscribe_on_subscribe(struct peer *peer, const struct wire_subscribe *m)
 	answer.gap = m->since > 0 && room_has_gap(room, m->since);
 	if (answer.gap)
 		metrics_inc(METRIC_REPLAY_GAPS);
-	if (m->since > 0 && !answer.gap) /* who is told that something is missing needs nothing of the rest */
+	if (m->since > 0 &&
+	    !answer.gap) /* who is told that something is missing needs nothing of the rest */
 		err = replay(peer, room, m->since);
 	if (!err)
 		err = bus_link_send_msg(peer->link, WIRE_SUBSCRIBED, &answer, true);

@@ -31,8 +31,14 @@ export const CUTS = {
 	'its TCP connection is reset': (client) => client.socket.io.engine.transport.ws._socket.resetAndDestroy(),
 };
 
+/* A client that closes itself in the middle of an upgrade shows what it got in that very turn once more after its recovery: that is the client's. */
+export function upgraded(client) {
+	return waitFor(() => client.socket.connected && !client.socket.io.engine.upgrading, { what: 'the upgrade to be over', everyMs: 2 });
+}
+
 /* The connection ends, and the client knows; it stays away. */
 export async function cut(client, how = CUTS['its WebSocket is closed']) {
+	await upgraded(client);
 	client.socket.io.reconnection(false);
 	how(client);
 	await client.nextArgs('@disconnect');
@@ -42,7 +48,7 @@ export async function cut(client, how = CUTS['its WebSocket is closed']) {
 export async function comeBack(client, options) {
 	client.socket.connect();
 	await client.nextArgs('@connect', options);
-	return { recovered: client.socket.recovered, id: client.id };
+	return { recovered: client.socket.recovered === true, id: client.id };
 }
 
 /* Publishes numbers one after another. */
