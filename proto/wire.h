@@ -19,6 +19,8 @@
 #define WIRE_MAX_BODY_BYTES (4u << 20)
 #define WIRE_MAX_ITEM_BYTES 2048
 #define WIRE_MAX_PAYLOADS 256
+#define WIRE_SINCE_ALL \
+	1 /* SUBSCRIBE: everything the router has, of a room that was not its own before */
 #define WIRE_MAX_DEPTH 32 /* of arrays and maps in a field that is not known here */
 
 /*

@@ -281,6 +281,9 @@ static void on_bye(struct bus_server *server, struct str identity, const struct 
 	if (!link || link->nonce != m->nonce)
 		return;
 	log_info("bus", "a peer has ended", KV_Z("peer", link->peer));
+	if (link->state == BUS_LINK_UP)
+		metrics_dec(METRIC_LINKS_UP);
+	link->state = BUS_LINK_DOWN; /* as it should be: nothing to warn of */
 	bus_server_forget(link);
 }
 

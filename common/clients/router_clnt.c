@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "common/clients/router_clnt.h"
 
+#include "common/base/clock.h"
 #include "common/base/hash.h"
 #include "common/base/mem.h"
 #include "common/clients/router_clnt_impl.h"
 #include "common/log/log.h"
 #include "common/metrics/metrics.h"
+
+#define RETIREMENT_MS 20000u
 
 static uint64_t weight(const struct shard *s, uint64_t key)
 {
@@ -25,7 +28,7 @@ struct shard *router_clnt_shard(struct router_clnt *c, struct str room_key)
 	LIST_EACH(&c->shards, node, next) {
 		struct shard *s = CONTAINER_OF(node, struct shard, node);
 
-		if (!best || weight(s, key) > weight(best, key))
+		if (!s->retired && (!best || weight(s, key) > weight(best, key)))
 			best = s;
 	}
 	return best;
@@ -120,28 +123,6 @@ static const struct bus_handlers link_handlers = { .up = on_up,
 						   .message = on_message,
 						   .acked = on_acked };
 
-static void on_added(void *ctx, const char *endpoint)
-{
-	struct router_clnt *c = ctx;
-	struct shard *s = mem_try(sizeof(*s));
-
-	if (!s)
-		return;
-	s->clnt = c;
-	s->hash = hash_stable64(str_of(endpoint));
-	list_init(&s->flights);
-	list_init(&s->waiting);
-	snprintf(s->endpoint, sizeof(s->endpoint), "%s", endpoint);
-	if (bus_link_open(c->spec.svc, endpoint, &link_handlers, s, &s->link)) {
-		mem_free(s);
-		return;
-	}
-	list_append(&c->shards, &s->node);
-	c->shard_count++;
-	if (c->spec.handlers && c->spec.handlers->added)
-		c->spec.handlers->added(c->spec.ctx, s->link, endpoint);
-}
-
 void router_clnt_uid(struct str event_id, uint64_t *high, uint64_t *low)
 {
 	uint64_t hash[2];
@@ -153,13 +134,22 @@ void router_clnt_uid(struct str event_id, uint64_t *high, uint64_t *low)
 
 /* ── routers come and go ── */
 
-static void drop_shard(struct shard *s)
+static struct shard *find_shard(struct router_clnt *c, const char *endpoint)
+{
+	LIST_EACH(&c->shards, node, next) {
+		struct shard *s = CONTAINER_OF(node, struct shard, node);
+
+		if (strcmp(s->endpoint, endpoint) == 0)
+			return s;
+	}
+	return NULL;
+}
+
+static void rehome_all(struct shard *s)
 {
 	struct router_clnt *c = s->clnt;
 	struct list *node;
 
-	list_remove(&s->node);
-	c->shard_count--;
 	while ((node = list_first(&s->flights)) != NULL ||
 	       (node = list_first(&s->waiting)) != NULL) {
 		struct flight *f = CONTAINER_OF(node, struct flight, node);
@@ -169,22 +159,83 @@ static void drop_shard(struct shard *s)
 		else
 			flight_rehome(c, f);
 	}
+}
+
+static void changed(struct router_clnt *c)
+{
+	if (!c->closing && c->spec.handlers && c->spec.handlers->changed)
+		c->spec.handlers->changed(c->spec.ctx);
+}
+
+static void drop_shard(struct shard *s)
+{
+	struct router_clnt *c = s->clnt;
+
+	list_remove(&s->node);
+	c->shard_count -= !s->retired;
+	svc_cancel(c->spec.svc, &s->retirement);
+	rehome_all(s);
 	if (c->spec.handlers && c->spec.handlers->removed)
 		c->spec.handlers->removed(c->spec.ctx, s->link);
 	bus_link_close(&s->link);
 	mem_free(s);
 }
 
+static void on_retired(struct wheel_timer *timer)
+{
+	drop_shard(CONTAINER_OF(timer, struct shard, retirement));
+}
+
+static void add_shard(struct router_clnt *c, const char *endpoint)
+{
+	struct shard *s = mem_try(sizeof(*s));
+
+	if (!s)
+		return;
+	s->clnt = c;
+	s->hash = hash_stable64(str_of(endpoint));
+	list_init(&s->flights);
+	list_init(&s->waiting);
+	wheel_timer_init(&s->retirement, on_retired);
+	snprintf(s->endpoint, sizeof(s->endpoint), "%s", endpoint);
+	if (bus_link_open(c->spec.svc, endpoint, &link_handlers, s, &s->link)) {
+		mem_free(s);
+		return;
+	}
+	list_append(&c->shards, &s->node);
+	c->shard_count++;
+	if (c->spec.handlers && c->spec.handlers->added)
+		c->spec.handlers->added(c->spec.ctx, s->link, endpoint);
+}
+
+static void on_added(void *ctx, const char *endpoint)
+{
+	struct router_clnt *c = ctx;
+	struct shard *s = find_shard(c, endpoint);
+
+	if (!s) {
+		add_shard(c, endpoint);
+	} else if (s->retired) {
+		s->retired = false;
+		c->shard_count++;
+		svc_cancel(c->spec.svc, &s->retirement);
+	}
+	changed(c);
+}
+
+/* Not all processes hear of it at the same moment: its link stays for a while, for what others still publish there. */
 static void on_removed(void *ctx, const char *endpoint)
 {
 	struct router_clnt *c = ctx;
+	struct shard *s = find_shard(c, endpoint);
 
-	LIST_EACH(&c->shards, node, next) {
-		struct shard *s = CONTAINER_OF(node, struct shard, node);
-
-		if (strcmp(s->endpoint, endpoint) == 0)
-			drop_shard(s);
-	}
+	if (!s || s->retired)
+		return;
+	s->retired = true;
+	c->shard_count--;
+	svc_arm(c->spec.svc, &s->retirement, clock_ms() + RETIREMENT_MS);
+	rehome_all(s);
+	changed(c);
 }
 
 int router_clnt_open(const struct router_clnt_spec *spec, struct router_clnt **clnt)
@@ -240,13 +291,13 @@ bool router_clnt_ready(const struct router_clnt *clnt, char reason[SVC_REASON_BY
 	     node = node->next) {
 		const struct shard *s = CONTAINER_OF(node, struct shard, node);
 
-		if (bus_link_up(s->link))
+		if (s->retired || bus_link_up(s->link))
 			continue;
 		snprintf(reason, SVC_REASON_BYTES, "no answer from the router at %.150s",
 			 s->endpoint);
 		return false;
 	}
-	if (list_empty(&clnt->shards)) {
+	if (clnt->shard_count == 0) {
 		snprintf(reason, SVC_REASON_BYTES, "no router is known: see ROUTER_ENDPOINTS");
 		return false;
 	}

@@ -30,9 +30,11 @@ struct router_clnt_handlers {
 	void (*edges)(void *ctx, struct bus_link *link, const struct wire_edges *m);
 	/* There is more room in the link. May be NULL. */
 	void (*acked)(void *ctx, struct bus_link *link);
-	/* A router is known from now on; rooms of the others may be its own now. May run inside router_clnt_open. May be NULL. */
+	/* A router is known from now on. May run inside router_clnt_open. May be NULL. */
 	void (*added)(void *ctx, struct bus_link *link, const char *endpoint);
-	/* It is not one of them any more: its rooms belong to others already. The link is closed after this returns. May be NULL. */
+	/* Rooms may belong to other routers now. May run inside router_clnt_open. May be NULL. */
+	void (*changed)(void *ctx);
+	/* It has not been one of them for a while: its rooms belong to others already. The link is closed after this returns. May be NULL. */
 	void (*removed)(void *ctx, struct bus_link *link);
 };
 

@@ -17,6 +17,8 @@ struct shard {
 	struct list flights; /* struct flight that the link has, oldest first */
 	struct list
 		waiting; /* struct flight that come after those: the link was not there, or full */
+	bool retired;    /* no room is its own any more; what others still send it is taken */
+	struct wheel_timer retirement;
 	char endpoint[256];
 };
 
@@ -55,7 +57,7 @@ struct router_clnt {
 	struct router_clnt_spec spec;
 	struct bus_peers *peers;
 	struct list shards;
-	uint32_t shard_count;
+	uint32_t shard_count; /* without the retired ones */
 	struct map flights;
 	struct map lanes;
 	uint64_t last_ref, last_uid, bytes;

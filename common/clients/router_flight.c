@@ -105,6 +105,20 @@ static int split_add(struct split *split, struct shard *shard, struct str room)
 	return 0;
 }
 
+/* Where there is one, no room needs to be hashed. */
+static struct shard *only_shard(struct router_clnt *c)
+{
+	if (c->shard_count != 1)
+		return NULL;
+	LIST_EACH(&c->shards, node, next) {
+		struct shard *s = CONTAINER_OF(node, struct shard, node);
+
+		if (!s->retired)
+			return s;
+	}
+	return NULL;
+}
+
 /* Which rooms belong to which router: parts in the order of their first rooms. */
 static int split_rooms(struct router_clnt *c, const struct wire_publish *m, struct split *split)
 {
@@ -116,9 +130,7 @@ static int split_rooms(struct router_clnt *c, const struct wire_publish *m, stru
 	split->room_count = split->part_count = 0;
 	wire_list_walk(&m->rooms, &w);
 	while (!err && wire_list_next(&w, &room)) {
-		struct shard *s = c->shard_count == 1
-					  ? CONTAINER_OF(list_first(&c->shards), struct shard, node)
-					  : NULL;
+		struct shard *s = only_shard(c);
 
 		if (!s) {
 			buf_reset(&key);
@@ -411,7 +423,7 @@ int router_clnt_publish(struct router_clnt *clnt, struct wire_publish *message,
 {
 	struct split split;
 
-	if (list_empty(&clnt->shards))
+	if (clnt->shard_count == 0)
 		return message->rooms.count ? E_UNAVAILABLE : E_RANGE;
 	return publish(clnt, message, payload, payload_count, lane, fn, ctx, &split);
 }

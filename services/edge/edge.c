@@ -118,6 +118,7 @@ static int open_routers(struct edge *edge)
 		.edges = forward_on_edges,
 		.acked = shard_on_acked,
 		.added = shard_on_added,
+		.changed = shard_on_changed,
 		.removed = shard_on_removed,
 	};
 	struct router_clnt_spec spec = {

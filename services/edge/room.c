@@ -132,7 +132,8 @@ void room_move(struct room *room, struct shard *owner)
 	room->old = room->shard;
 	room->confirmed = false;
 	room->pending = 0;
-	room->since = room->known_from = 0; /* places of another shard */
+	/* Publishers may know the new one longer than we do: all it has is new to us, or known by its uid. */
+	room->since = room->known_from = WIRE_SINCE_ALL;
 	settle_in(room, owner);
 }
 

@@ -226,10 +226,16 @@ void shard_on_added(void *ctx, struct bus_link *link, const char *endpoint)
 	list_append(&edge->shards, &s->node);
 	bus_link_set_user(link, s);
 	edge->offset_bytes = 0;
-	if (edge->router) { /* not while the first ones are opened */
-		move_rooms(edge);
-		record_move_all(edge);
-	}
+}
+
+void shard_on_changed(void *ctx)
+{
+	struct edge *edge = ctx;
+
+	if (!edge->router) /* while the first ones are opened */
+		return;
+	move_rooms(edge);
+	record_move_all(edge);
 }
 
 static void free_shard(struct shard *s)
@@ -248,11 +254,12 @@ void shard_on_removed(void *ctx, struct bus_link *link)
 	if (!s)
 		return;
 	bus_link_set_user(link, NULL);
-	if (!edge->closing) {
-		move_rooms(edge);
-		record_move_all(edge);
-		restore_begin_anew(edge, s);
+	MAP_EACH(&edge->rooms, struct room, room) {
+		if (room->old == s)
+			room->old = NULL;
 	}
+	if (!edge->closing)
+		restore_begin_anew(edge, s);
 	edge->offset_bytes = 0;
 	free_shard(s);
 }

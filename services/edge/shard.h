@@ -57,6 +57,7 @@ struct shard {
 
 /* router_clnt's handlers */
 void shard_on_added(void *ctx, struct bus_link *link, const char *endpoint);
+void shard_on_changed(void *ctx);
 void shard_on_removed(void *ctx, struct bus_link *link);
 void shard_on_fresh(void *ctx, struct bus_link *link, uint64_t old_epoch);
 void shard_on_acked(void *ctx, struct bus_link *link);

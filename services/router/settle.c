@@ -219,7 +219,8 @@ static void free_early(struct early *e)
 
 static void note_room(struct router *router, const struct wire_subscribe *m)
 {
-	struct room *room = m->epoch != bus_epoch() && m->since < router->born
+	struct room *room = m->since != WIRE_SINCE_ALL && m->epoch != bus_epoch() &&
+					    m->since < router->born
 				    ? room_get(router, m->room)
 				    : NULL;
 

@@ -31,7 +31,11 @@ void subscribe_on_subscribe(struct peer *peer, const struct wire_subscribe *m)
 
 	if (!room || room_add_edge(room, peer))
 		return; /* no answer: the client's join times out and says UNAVAILABLE */
-	answer.gap = m->since > 0 && room_has_gap(room, m->since);
+	/* Of a room that comes from another router, only what this one has forgotten since its start is missing. */
+	if (m->since == WIRE_SINCE_ALL)
+		answer.gap = room->dropped_place > router->born;
+	else
+		answer.gap = m->since > 0 && room_has_gap(room, m->since);
 	if (answer.gap)
 		metrics_inc(METRIC_REPLAY_GAPS);
 	if (m->since > 0 &&

@@ -74,13 +74,13 @@ export async function whileStopped(pid, body) {
  * stop() returns how many were accepted. `statuses` counts the answers.
  */
 export class Stream {
-	constructor(rw, room, { event = 'n', namespace, lanes = 1, gapMs = 0, pad = 0 } = {}) {
-		Object.assign(this, { rw, room, event, namespace, lanes, gapMs });
+	constructor(rw, room, { event = 'n', gapMs = 0, pad = 0 } = {}) {
+		Object.assign(this, { rw, room, event, gapMs });
 		this.padding = pad ? { pad: 'x'.repeat(pad) } : {};
 		this.accepted = 0;
 		this.next = 0;
 		this.statuses = {};
-		this.id = `${room}-${Math.random().toString(36).slice(2)}`;
+		this.id = `${room}-${event}-${Math.random().toString(36).slice(2)}`;
 	}
 
 	start() {
@@ -94,6 +94,12 @@ export class Stream {
 	async more(count) {
 		const goal = this.accepted + count;
 		await waitFor(() => this.accepted >= goal, { what: `${count} more events to be accepted`, deadlineMs: 40_000, everyMs: 2 });
+	}
+
+	/* Returns when so many have been accepted, and sends no more. */
+	async until(count) {
+		await waitFor(() => this.accepted >= count, { what: `${count} events to be accepted`, deadlineMs: 240_000, everyMs: 2 });
+		return this.stop();
 	}
 
 	async stop() {
@@ -111,7 +117,7 @@ export class Stream {
 	}
 
 	async #send(n) {
-		const body = { rooms: [this.room], event: this.event, data: { n, ...this.padding }, id: `${this.id}-${n}`, ...(this.namespace && { namespace: this.namespace }) };
+		const body = { rooms: [this.room], event: this.event, data: { n, ...this.padding }, id: `${this.id}-${n}` };
 		const attempt = async () => {
 			const { status } = await this.rw.api('/v1/publish', body);
 			this.statuses[status] = (this.statuses[status] ?? 0) + 1;
