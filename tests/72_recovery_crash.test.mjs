@@ -174,8 +174,9 @@ scenario('an edge and then the router, within moments: whoever is told recovered
 	await stream.more(20);
 	const killed = [kill(rw, edge.name), kill(rw, 'router-0')];
 	await Promise.all(killed.map((one) => one.replaced()));
-	await stream.more(10);
+	await waitFor(() => edge.clients.every(({ returns }) => returns.length > 0), { what: 'its clients to be back' });
 	await allConnected(clients);
+	await stream.more(10);
 	/* Those who were told that they are new join again; from the answer on they have everything. */
 	const news = clients.filter(({ returns }) => returns.includes(false));
 	const since = new Map();

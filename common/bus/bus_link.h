@@ -49,7 +49,7 @@ struct bus_handlers {
 	void (*message)(void *ctx, struct bus_link *link, const struct bus_message *m);
 	/* Counted messages up to this number have been acknowledged by the peer; may be NULL. */
 	void (*acked)(void *ctx, struct bus_link *link, uint64_t number);
-	/* Binding side: a HELLO of a role that is held, with the edges it knows of; may be NULL. */
+	/* Binding side: a HELLO, also of a role that is held, with the edges its peer knows of; may be NULL. */
 	void (*held)(void *ctx, const struct wire_list *known);
 	/* Binding side: the peer has had no connection for link_gone_ms. Once, until `up` is called again; numbers and messages stay. May be NULL. */
 	void (*gone)(void *ctx, struct bus_link *link);

@@ -38,6 +38,7 @@ struct bus_link {
 	uint64_t received;           /* newest number received */
 	bool ack_soon;               /* the peer waits for our acknowledgement */
 	uint64_t told;               /* newest number acknowledged to the peer */
+	uint64_t progress, progress_ms; /* binding side: what the peer acknowledged last, and when */
 	uint64_t heard_ms, due_ms;   /* due: when the timer should fire */
 	uint64_t gap_ms, version_ms; /* last logged */
 	uint64_t

@@ -128,6 +128,16 @@ static void ping(struct bus_link *link)
 		bus_link_say(link, WIRE_RESYNC, &resync);
 }
 
+/* A peer that is heard, but has acknowledged nothing for so long: it does not hear us. */
+static bool is_deaf(struct bus_link *link, uint64_t most_ms)
+{
+	if (link->ring.count == 0 || link->ring.first != link->progress) {
+		link->progress = link->ring.first;
+		link->progress_ms = clock_ms();
+	}
+	return clock_ms() - link->progress_ms > most_ms;
+}
+
 static void on_timer(struct wheel_timer *timer)
 {
 	struct bus_link *link = CONTAINER_OF(timer, struct bus_link, timer);
@@ -136,8 +146,9 @@ static void on_timer(struct wheel_timer *timer)
 	if (bus_link_overslept(link)) {
 		link->heard_ms = clock_ms();
 		link->unreached_ms = 0; /* it may have come back long since: see anew */
+		link->progress_ms = clock_ms();
 	}
-	if (clock_ms() - link->heard_ms > most_ms) {
+	if (clock_ms() - link->heard_ms > most_ms || is_deaf(link, most_ms)) {
 		log_warn("bus", "a silent peer is forgotten", KV_Z("peer", link->peer));
 		bus_server_forget(link);
 		return;
@@ -235,14 +246,15 @@ static void tell_up(struct bus_link *link, bool resumed)
 static void on_hello(struct bus_server *server, struct str identity, const struct wire_hello *m)
 {
 	struct bus_link *link;
+	bool held;
 
 	if (!bus_version_fits("a connecting process", m->version, m->abi, &server->version_ms))
 		return;
-	if (is_held(server, m->role)) {
-		if (server->handlers->held)
-			server->handlers->held(server->ctx, &m->known);
+	held = is_held(server, m->role);
+	if (server->handlers->held && (held || m->known.count > 0))
+		server->handlers->held(server->ctx, &m->known);
+	if (held)
 		return;
-	}
 	link = link_of(server, identity, m);
 	if (!link)
 		return;

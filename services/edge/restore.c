@@ -206,6 +206,8 @@ void restore_on_resumed(struct edge *edge, const struct wire_resumed *m)
 	memcpy(sock->id, m->sid.p, EDGE_ID_BYTES);
 	if (join_rooms(sock, &m->rooms))
 		r->gap = true; /* too many, or no memory: told as a fresh one */
+	if (old && old != sock && old->session && old->session != sock->session)
+		session_close(old->session, METRIC_CLOSED_TAKEN); /* it came a moment earlier */
 	if (old && old != sock)
 		record_let_go(old);
 	if (record_adopt(sock, pid, m->generation))

@@ -30,13 +30,15 @@ static bool is_synced(const struct router *router, const char *name)
 	return false;
 }
 
-/* A publisher waits at the door and tells which edges the router before us had. */
+/* A publisher that waits at the door, or an edge, tells which edges the router before us had. */
 void settle_on_held(void *ctx, const struct wire_list *known)
 {
 	struct router *router = ctx;
 	struct wire_list_walk w;
 	struct str name;
 
+	if (router->settled)
+		return;
 	wire_list_walk(known, &w);
 	while (wire_list_next(&w, &name)) {
 		struct awaited_edge *e = router->awaited_edges;
