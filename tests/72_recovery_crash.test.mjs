@@ -2,7 +2,7 @@
 /* kill -9 of edges and routers, one and several, while messages flow: clients come back recovered with what they missed, or are told that they are new. */
 import assert from 'node:assert/strict';
 import { connect, RECONNECTING, Roomwire, scenario, useFixture, waitFor } from './harness.mjs';
-import { assertWhole, edgeTag, edgeTags, processesOf, Stream, waitReplaced } from './lib/cluster.mjs';
+import { assertWhole, edgeTag, edgeTags, growthOf, processesOf, Stream, waitReplaced } from './lib/cluster.mjs';
 import { comeBack, cut, fresh, member, numbersOf, publishNumbers, upgraded, upTo } from './lib/comeback.mjs';
 import { signal } from './lib/children.mjs';
 
@@ -218,6 +218,115 @@ scenario('a rolling restart of all edges and routers while HTTP calls and client
 		for (const [at, { event }] of streams.entries())
 			await assertWhole(client, counts[at], { event, who: `client ${i}` });
 		assert.deepEqual([client.id, client.returns.every(Boolean)], [client.firstId, true], `client ${i} was recovered each time`);
+	}
+});
+
+scenario('a message to rooms of several routers: once to each client, while edges and routers are killed', LIMIT, async () => {
+	const rw = fixture.two;
+	const rooms = upTo(6).map(() => fresh('spread'));
+	const clients = await members(rw, 18, rooms.slice(0, 5));
+	const streams = [new Stream(rw, rooms, { event: 'all' }), new Stream(rw, [...rooms].reverse(), { event: 'reverse' }), new Stream(rw, rooms[2], { event: 'one' })];
+	for (const stream of streams)
+		stream.start();
+	for (const name of ['edge-0', 'router-0', 'edge-1', 'router-1']) {
+		await more(streams, 10);
+		const killed = kill(rw, name);
+		await more(streams, 10);
+		await killed.replaced();
+		await allConnected(clients);
+	}
+	await more(streams, 10);
+	const counts = await Promise.all(streams.map((stream) => stream.stop()));
+	for (const [i, client] of clients.entries()) {
+		for (const [at, { event }] of streams.entries())
+			await assertWhole(client, counts[at], { event, who: `client ${i}` });
+		assert.deepEqual([client.id, client.returns.every(Boolean)], [client.firstId, true], `client ${i} was recovered each time`);
+	}
+});
+
+scenario('both routers are killed at once: no client notices, nothing is missed', LIMIT, async () => {
+	const rw = fixture.two;
+	const rooms = upTo(4).map(() => fresh('routers'));
+	const clients = await members(rw, 12, rooms);
+	const streams = streamsTo(rw, rooms);
+	await more(streams, 10);
+	const killed = ['router-0', 'router-1'].map((name) => kill(rw, name));
+	await Promise.all(killed.map((one) => one.replaced()));
+	await more(streams, 10);
+	await assertUnharmed(clients, streams);
+});
+
+scenario('what clients relay while routers are killed arrives once and in order', LIMIT, async () => {
+	const rw = fixture.two;
+	const rooms = upTo(4).map(() => fresh('relay'));
+	const witnesses = await members(rw, 6, rooms);
+	const senders = await members(rw, 4, rooms);
+	let sent = 0;
+	const timer = setInterval(() => {
+		for (const [i, sender] of senders.entries())
+			sender.emit('room:send', { room: rooms[i], from: i, n: sent });
+		sent++;
+	}, 4);
+	try {
+		for (const name of ['router-0', 'router-1', 'router-0']) {
+			const goal = sent + 40;
+			await waitFor(() => sent >= goal, { what: '40 more events to be sent' });
+			await kill(rw, name).replaced();
+		}
+	} finally {
+		clearInterval(timer);
+	}
+	for (const client of witnesses) {
+		for (const i of senders.keys()) {
+			const numbers = () => client.received('room:msg').filter(({ from }) => from === i).map(({ n }) => n);
+			await waitFor(() => numbers().includes(sent - 1), { what: `the last event of sender ${i}` });
+			assert.deepEqual(numbers(), upTo(sent), `events of sender ${i}`);
+		}
+	}
+});
+
+scenario('an edge is killed in the very moment it has answered a join: the room is joined, and what is sent there arrives', LIMIT, async () => {
+	const rw = fixture.one;
+	for (let round = 0; round < 3; round++) {
+		const room = fresh('moment');
+		const clients = await members(rw, 10, [fresh('other')]);
+		const edge = await edgeOf(rw, clients);
+		await Promise.all(clients.map((client) => client.ask('room:join', { room })));
+		const killed = kill(rw, edge.name);
+		await publishNumbers(rw, [round], [room]);
+		for (const client of clients)
+			await client.next('n', { where: ({ n }) => n === round });
+		await killed.replaced();
+		await waitFor(() => edge.clients.every(({ returns, socket }) => returns.length > 0 && socket.connected), { what: 'its clients to be back' });
+		assert.deepEqual(clients.map(({ id, returns }) => [id, returns.every(Boolean)]), clients.map(({ firstId }) => [firstId, true]));
+		for (const client of clients)
+			assert.deepEqual(numbersOf(client), [round]);
+	}
+});
+
+scenario('the edge of clients that are away is killed, and then the router: recovered with everything all the same', LIMIT, async () => {
+	const rw = fixture.one;
+	const rooms = upTo(3).map(() => fresh('foster'));
+	const clients = await Promise.all(upTo(12).map(() => member(rw, rooms)));
+	const ids = clients.map(({ id }) => id);
+	await publishNumbers(rw, [0], [rooms[0]]);
+	await Promise.all(clients.map((client) => client.next('n')));
+	const edge = await edgeOf(rw, clients);
+	await Promise.all(clients.map((client) => cut(client)));
+	await publishNumbers(rw, [1, 2], rooms);
+	const fostered = await growthOf(rw, 'router', 'roomwire_sessions_fostered_total');
+	const killed = kill(rw, edge.name);
+	await fostered.by(edge.clients.length);
+	await publishNumbers(rw, [3], rooms);
+	await killed.replaced();
+	await kill(rw, 'router-0').replaced();
+	const after = new Stream(rw, rooms[1], { event: 'after' }).start();
+	await after.more(3);
+	const count = await after.stop();
+	for (const [i, client] of clients.entries()) {
+		assert.deepEqual(await comeBack(client), { recovered: true, id: ids[i] }, `client ${i}`);
+		await assertWhole(client, count, { event: 'after' });
+		assert.deepEqual(numbersOf(client), [0, 1, 2, 3]);
 	}
 });
 

@@ -267,19 +267,65 @@ scenario('60 upgrades at any edge with messages in flight both ways: none is los
 scenario('100 socket.io-clients with their default transports: connected, upgraded, and nothing missed meanwhile', async () => {
 	const { rw } = fixture;
 	const room = fresh('default');
+	const witness = await member(rw, [room]);
 	const stream = new Stream(rw, room).start();
 	const clients = [];
-	for (let wave = 0; wave < 4; wave++)
-		clients.push(...await Promise.all(upTo(25).map(() => member(rw, [room], { transports: ['polling', 'websocket'] }))));
-	await Promise.all(clients.map(upgraded));
-	await stream.more(10);
+	const sent = [];
+	const timer = setInterval(() => { /* while they upgrade, and after it */
+		for (const [from, client] of clients.entries())
+			client.emit('room:send', { room, from, n: sent[from]++ });
+	}, 10);
+	try {
+		for (let wave = 0; wave < 4; wave++) {
+			await Promise.all(upTo(25).map(async () => {
+				const client = await member(rw, [room], { transports: ['polling', 'websocket'] });
+				sent[clients.push(client) - 1] = 0;
+			}));
+		}
+		await Promise.all(clients.map(upgraded));
+		await stream.more(10);
+	} finally {
+		clearInterval(timer);
+	}
 	const count = await stream.stop();
+	for (const from of clients.keys()) {
+		const relayed = () => witness.received('room:msg').filter((one) => one.from === from).map(({ n }) => n);
+		await waitFor(() => relayed().length >= sent[from], { what: `what client ${from} sent` });
+		assert.deepEqual(relayed(), upTo(sent[from]), `what client ${from} sent`);
+	}
 	for (const [i, client] of clients.entries()) {
 		await waitFor(() => numbersOf(client).at(-1) === count - 1, { what: `the last message at client ${i}` });
 		const got = numbersOf(client);
 		assert.deepEqual(got, upTo(count, got[0]), `client ${i}`);
 		assert.equal(client.socket.io.engine.transport.name, 'websocket');
 		client.assertNone('@disconnect');
+	}
+});
+
+scenario('an edge is killed while 60 clients connect and upgrade: all come back, and nothing is missed', { timeout: 90_000 }, async () => {
+	const { rw } = fixture;
+	const room = fresh('amid');
+	const clients = await Promise.all(upTo(60).map(() => member(rw, [room], { transports: ['polling'], ...RECONNECTING })));
+	for (const client of clients)
+		client.returns = [];
+	const ids = clients.map(({ id }) => id);
+	const stream = new Stream(rw, room).start();
+	for (const client of clients) {
+		client.socket.on('connect', () => client.returns.push(client.socket.recovered));
+		client.socket.io.opts.transports = ['polling', 'websocket']; /* from the next connection on */
+		client.socket.io.engine.close();
+	}
+	const { pid } = rw.processes['edge-1'];
+	const upgrading = () => clients.filter(({ socket }) => socket.io.engine.upgrading).length;
+	await waitFor(() => upgrading() > 5, { what: 'upgrades to be under way', everyMs: 1 });
+	signal(pid, 'SIGKILL');
+	await waitReplaced(rw, 'edge-1', pid);
+	await waitFor(() => clients.every(({ socket }) => socket.connected && !socket.io.engine.upgrading), { what: 'all to be back' });
+	await stream.more(20);
+	const count = await stream.stop();
+	for (const [i, client] of clients.entries()) {
+		await assertWhole(client, count, { who: `client ${i}` });
+		assert.deepEqual([client.id, client.returns.every(Boolean)], [ids[i], true], `client ${i}`);
 	}
 });
 

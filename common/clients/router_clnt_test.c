@@ -1,77 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Publishing, against a router played by hand: order, bounds, and what is sent again to whom. */
-#include "common/clients/router_clnt.h"
-
-#include "common/bus/bus_hand_test.h"
-
-#define CALLS_MAX 300
-
-struct fixture {
-	struct world world;
-	struct end end;
-	struct router_clnt *clnt;
-	struct script router;
-	uint64_t sent, hello_nonce, fresh_epoch;
-	unsigned fresh, messages;
-	struct bus_link *fresh_link;
-	unsigned order[CALLS_MAX]; /* calls in the order of their callbacks */
-	size_t called;
-};
-
-struct call {
-	struct fixture *f;
-	unsigned number, calls;
-	int err;
-	bool duplicate;
-	size_t code_bytes;
-};
+#include "common/clients/router_clnt_test.h"
 
 static struct fixture f;
 static struct call calls[CALLS_MAX];
 
-static void on_fresh(void *ctx, struct bus_link *link, uint64_t old_epoch)
-{
-	struct fixture *fx = ctx;
-
-	fx->fresh++;
-	fx->fresh_link = link;
-	fx->fresh_epoch = old_epoch;
-	router_clnt_synced(fx->clnt, link);
-}
-
-static void on_message(void *ctx, struct bus_link *link, const struct bus_message *m)
-{
-	struct fixture *fx = ctx;
-
-	(void)link;
-	assert_int_equal(m->id, WIRE_SUBSCRIBED);
-	fx->messages++;
-}
-
-static void on_published(void *ctx, int err, struct str code, bool duplicate)
-{
-	struct call *c = ctx;
-
-	c->calls++;
-	c->err = err;
-	c->code_bytes = code.n;
-	c->duplicate = duplicate;
-	c->f->order[c->f->called++] = c->number;
-}
-
 static int publish(unsigned number, struct wire_publish *m)
 {
-	static struct str room = STR("a");
-	struct blob *payload = blob_copy(STR("{}"));
-	int err;
-
-	m->nsp = STR("/");
-	m->event = STR("e");
-	m->rooms = (struct wire_list){ .count = 1, .items = &room };
 	calls[number] = (struct call){ .f = &f, .number = number };
-	err = router_clnt_publish(f.clnt, m, &payload, 1, on_published, &calls[number]);
-	blob_unref(&payload);
-	return err;
+	return call_publish(&calls[number], m, 0, (const char *const[]){ "a", NULL });
 }
 
 static int publish_plain(unsigned number)
@@ -79,70 +16,28 @@ static int publish_plain(unsigned number)
 	return publish(number, &(struct wire_publish){ .attachments = 0 });
 }
 
-static void open_clnt(const char *endpoints, size_t max_in_flight, size_t max_bytes)
-{
-	static const struct router_clnt_handlers handlers = { on_fresh, on_message };
-	struct router_clnt_spec spec = { .endpoints = endpoints,
-					 .handlers = &handlers,
-					 .ctx = &f,
-					 .max_in_flight = max_in_flight,
-					 .max_bytes = max_bytes };
-
-	spec.svc = end_open(&f.end, &f.world, "edge", "edge-0");
-	assert_int_equal(router_clnt_open(&spec, &f.clnt), 0);
-}
-
 static void fixture_open(size_t max_in_flight, size_t max_bytes)
 {
 	memset(&f, 0, sizeof(f));
 	memset(calls, 0, sizeof(calls));
 	world_open(&f.world);
-	open_clnt(f.world.endpoint, max_in_flight, max_bytes);
-}
-
-static void welcome(uint64_t epoch, bool resumed, uint64_t received)
-{
-	struct wire_welcome m = { .version = WIRE_VERSION,
-				  .name = STR("router-0"),
-				  .epoch = epoch,
-				  .resumed = resumed,
-				  .received = received };
-
-	do
-		m.nonce = script_wait(&f.router, WIRE_HELLO)->any.hello.nonce;
-	while (m.nonce == f.hello_nonce);
-	f.hello_nonce = m.nonce;
-	if (!resumed)
-		f.sent = 0;
-	script_say(&f.router, 0, 0, WIRE_WELCOME, &m);
+	clnt_open(&f, f.world.endpoint, max_in_flight, max_bytes);
 }
 
 static void router_up(uint64_t epoch)
 {
-	script_open(&f.router, &f.world, ADAPT_ZMQ_ROUTER, NULL, f.world.endpoint);
-	welcome(epoch, false, 0);
-}
-
-static void fixture_close(void)
-{
-	router_clnt_close(&f.clnt);
-	assert_null(f.clnt);
-	end_close(&f.end);
-	if (f.router.sock)
-		script_close(&f.router);
-	world_close(&f.world);
+	hand_open(&f.router[0], &f.world, f.world.endpoint);
+	hand_welcome(&f.router[0], epoch, false, 0);
 }
 
 static void answer(uint64_t ack, uint64_t ref, const char *code, bool duplicate)
 {
-	struct wire_published m = { .ref = ref, .code = str_of(code), .duplicate = duplicate };
-
-	script_say(&f.router, ++f.sent, ack, WIRE_PUBLISHED, &m);
+	hand_answer(&f.router[0], ack, ref, code, duplicate);
 }
 
 static const struct wire_publish *expect_publish(uint64_t ref)
 {
-	const struct seen *seen = script_wait(&f.router, WIRE_PUBLISH);
+	const struct seen *seen = script_wait(&f.router[0].script, WIRE_PUBLISH);
 
 	assert_int_equal(seen->any.publish.ref, ref);
 	return &seen->any.publish;
@@ -178,9 +73,9 @@ static void test_events_wait_for_the_router_and_keep_their_order(void **state)
 	assert_int_equal(calls[0].err, 0);
 	assert_true(calls[2].duplicate);
 	assert_int_equal(calls[1].err, E_DENIED);
-	assert_int_equal(calls[1].code_bytes, 9);
+	assert_string_equal(calls[1].code, "FORBIDDEN");
 	assert_int_equal(router_clnt_pending(f.clnt), 2);
-	fixture_close();
+	fixture_close(&f);
 	assert_int_equal(calls[3].err, E_CLOSED);
 	assert_int_equal(calls[4].calls, 1);
 }
@@ -196,7 +91,7 @@ static void test_new_router_gets_again_what_was_not_answered(void **state)
 		expect_publish(i + 1);
 	answer(5, 2, "", false); /* all received, one accepted */
 	RUN_UNTIL(&f.world, f.called == 1);
-	script_close(&f.router);
+	hand_close(&f.router[0]);
 	assert_int_equal(publish_plain(4), 0); /* meanwhile */
 	f.end.process.svc.conf.link_timeout_ms = 100;
 	router_up(8);
@@ -204,10 +99,10 @@ static void test_new_router_gets_again_what_was_not_answered(void **state)
 	expect_publish(3);
 	expect_publish(4);
 	expect_publish(5);
-	assert_int_equal(script_count(&f.router, WIRE_PUBLISH), 4);
+	assert_int_equal(script_count(&f.router[0].script, WIRE_PUBLISH), 4);
 	assert_int_equal(f.fresh, 2);
 	assert_int_equal(f.fresh_epoch, 7);
-	fixture_close();
+	fixture_close(&f);
 }
 
 static void test_resumed_link_gets_nothing_twice(void **state)
@@ -221,13 +116,13 @@ static void test_resumed_link_gets_nothing_twice(void **state)
 		assert_int_equal(publish_plain(i), 0);
 	for (unsigned i = 0; i < 3; i++)
 		expect_publish(i + 1);
-	script_say(&f.router, 0, 0, WIRE_RESYNC, &resync);
-	welcome(7, true, 4); /* SYNCED and three events */
+	script_say(&f.router[0].script, 0, 0, WIRE_RESYNC, &resync);
+	hand_welcome(&f.router[0], 7, true, 4); /* SYNCED and three events */
 	assert_int_equal(publish_plain(3), 0);
 	expect_publish(4);
-	assert_int_equal(script_count(&f.router, WIRE_PUBLISH), 4);
+	assert_int_equal(script_count(&f.router[0].script, WIRE_PUBLISH), 4);
 	assert_int_equal(f.fresh, 1);
-	fixture_close();
+	fixture_close(&f);
 }
 
 /* The link is full: what comes waits here, and goes on with acknowledgements alone. */
@@ -244,15 +139,15 @@ static void test_full_link_makes_events_wait(void **state)
 		assert_int_equal(publish_plain(i), 0);
 	for (unsigned i = 0; i < 99; i++) /* SYNCED is the first of the hundred */
 		expect_publish(i + 1);
-	script_wait(&f.router, WIRE_PING);
-	assert_int_equal(script_count(&f.router, WIRE_PUBLISH), 99);
-	script_say(&f.router, 0, 60, WIRE_PONG, &pong);
+	script_wait(&f.router[0].script, WIRE_PING);
+	assert_int_equal(script_count(&f.router[0].script, WIRE_PUBLISH), 99);
+	script_say(&f.router[0].script, 0, 60, WIRE_PONG, &pong);
 	for (unsigned i = 99; i < 159; i++)
 		expect_publish(i + 1);
-	script_say(&f.router, 0, 160, WIRE_PONG, &pong);
+	script_say(&f.router[0].script, 0, 160, WIRE_PONG, &pong);
 	for (unsigned i = 159; i < 250; i++)
 		expect_publish(i + 1);
-	fixture_close();
+	fixture_close(&f);
 	assert_int_equal(f.called, 250);
 }
 
@@ -264,18 +159,18 @@ static void test_bounds_are_kept(void **state)
 		assert_int_equal(publish_plain(i), 0);
 	assert_int_equal(publish_plain(3), E_FULL);
 	assert_int_equal(publish(4, &(struct wire_publish){ .is_volatile = true }), E_CLOSED);
-	fixture_close();
+	fixture_close(&f);
 	assert_int_equal(f.called, 3);
 	fixture_open(100, 10);
 	assert_int_equal(publish_plain(0), 0); /* one may be larger */
 	assert_int_equal(publish_plain(1), E_FULL);
-	fixture_close();
+	fixture_close(&f);
 	memset(&f, 0, sizeof(f));
 	world_open(&f.world);
-	open_clnt("", 10, 10);
+	clnt_open(&f, "", 10, 10);
 	assert_int_equal(publish_plain(0), E_UNAVAILABLE);
 	assert_null(router_clnt_link(f.clnt, STR("/,a")));
-	fixture_close();
+	fixture_close(&f);
 }
 
 static void test_volatile_event_is_not_kept_and_given_uid_stays(void **state)
@@ -295,7 +190,7 @@ static void test_volatile_event_is_not_kept_and_given_uid_stays(void **state)
 	assert_int_equal(publish(1, &(struct wire_publish){ .uid_high = high, .uid_low = low }), 0);
 	m = expect_publish(1);
 	assert_true(m->uid_high == high && m->uid_low == low);
-	fixture_close();
+	fixture_close(&f);
 	assert_int_equal(f.called, 1);
 }
 
@@ -310,16 +205,18 @@ static void test_router_messages_are_passed_on_and_edges_kept_for_the_next(void 
 	fixture_open(100, 1u << 20);
 	router_up(7);
 	RUN_UNTIL(&f.world, f.fresh == 1);
-	script_say(&f.router, 1, 0, WIRE_EDGES, &edges);
-	script_say(&f.router, 2, 0, WIRE_SUBSCRIBED, &subscribed);
+	script_say(&f.router[0].script, 1, 0, WIRE_EDGES, &edges);
+	script_say(&f.router[0].script, 2, 0, WIRE_SUBSCRIBED, &subscribed);
 	RUN_UNTIL(&f.world, f.messages == 1);
+	assert_int_equal(f.edges, 1);
+	assert_int_equal(f.edge_count, 2);
 	assert_ptr_equal(router_clnt_link(f.clnt, STR("/,a")), f.fresh_link);
-	script_say(&f.router, 0, 0, WIRE_RESYNC, &(struct wire_resync){ 0 });
+	script_say(&f.router[0].script, 0, 0, WIRE_RESYNC, &(struct wire_resync){ 0 });
 	do /* the first one may have been said twice */
-		hello = script_wait(&f.router, WIRE_HELLO);
-	while (hello->any.hello.nonce == f.hello_nonce);
+		hello = script_wait(&f.router[0].script, WIRE_HELLO);
+	while (hello->any.hello.nonce == f.router[0].hello_nonce);
 	assert_int_equal(hello->any.hello.known.count, 2);
-	fixture_close();
+	fixture_close(&f);
 }
 
 int main(void)

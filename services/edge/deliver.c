@@ -72,9 +72,8 @@ static void hold(struct delivery *d, struct sock *sock)
 	if (d->deliver->is_volatile)
 		return;
 	if (sock->restore) {
-		if (restore_takes_live(sock, d->shard))
-			restore_keep(sock, d->shard, d->m);
-		return; /* else it is among what the router repeats */
+		restore_keep(sock, d->shard, d->m);
+		return;
 	}
 	if (d->frame_count == 0 && !d->failed)
 		encode_for_all(d);
@@ -82,14 +81,19 @@ static void hold(struct delivery *d, struct sock *sock)
 		sock_hold(sock, d->frames[i]);
 }
 
-/* Of an event that comes by several routers: has the socket had it? */
+/*
+ * Of an event that comes by several routers: has it been queued for this connection? What an earlier connection of the socket was sent may never have
+ * arrived: there the offset it came back with decides.
+ */
 static bool was_shown(const struct delivery *d, const struct sock *sock)
 {
 	const struct wire_deliver *m = d->deliver;
 
-	return d->spread && (m->uid_high || m->uid_low) &&
-	       idset_add(&d->edge->shown, m->uid_high ^ hash_keyed(sock_id_of(sock)), m->uid_low,
-			 clock_ms(), NULL) == E_EXISTS;
+	return d->spread && sock->session && (m->uid_high || m->uid_low) &&
+	       idset_add(&d->edge->shown,
+			 (m->uid_high ^ hash_keyed(str_make(sock->session->sid, EDGE_ID_BYTES))) +
+				 sock->attempts,
+			 m->uid_low, clock_ms(), NULL) == E_EXISTS;
 }
 
 static void deliver_to(struct delivery *d, struct sock *sock, const struct membership *m)
@@ -101,6 +105,8 @@ static void deliver_to(struct delivery *d, struct sock *sock, const struct membe
 	sock->mark = d->edge->mark;
 	if (place && place <= m->joined && m->shard == d->shard->id)
 		return; /* sent before it joined */
+	if (sock->restore && !restore_takes_live(sock, d->shard))
+		return; /* it is among what the router repeats */
 	if (was_shown(d, sock))
 		return;
 	metrics_inc(METRIC_DELIVERIES);

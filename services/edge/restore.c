@@ -443,6 +443,7 @@ static void wait_again(struct restore *r)
 	struct sock *sock = r->sock;
 
 	drop_kept(r);
+	sock->attempts++;
 	r->state = RESTORE_JOINING;
 	for (uint32_t i = 0; i < sock->room_count; i++) {
 		struct membership *m = &sock->rooms[i];

@@ -53,30 +53,40 @@ static uint32_t edges_of(struct router *router, struct peer **edges)
 	return n;
 }
 
-/* A portion of them; false: nothing (more) can be done. */
-static bool foster(struct router *router)
+/* A portion of them: how many went. later: there are more, though links may be full now. */
+static uint32_t foster(struct router *router, bool *later)
 {
 	struct peer *edges[FOSTER_EDGES];
-	uint32_t count = edges_of(router, edges), done = 0;
+	uint32_t count = edges_of(router, edges), at = 0, given = 0, refused = 0;
 
+	*later = false;
 	if (count == 0 || !router->settled)
-		return false; /* the next one that tells its rooms comes here again */
+		return 0; /* the next one that tells its rooms comes here again */
 	LIST_EACH(&router->parked, node, next) {
 		struct session *s = CONTAINER_OF(node, struct session, node);
+		struct peer *edge = edges[at++ % count];
 
-		if (done == FOSTER_BATCH)
+		if (given == FOSTER_BATCH || refused == count)
 			break;
-		if (give(s, edges[done++ % count]) == 0)
-			session_own(s, edges[(done - 1) % count]);
+		if (give(s, edge)) {
+			refused++;
+			continue;
+		}
+		session_own(s, edge);
+		given++;
+		refused = 0;
 	}
-	return done == FOSTER_BATCH;
+	*later = !list_empty(&router->parked);
+	return given;
 }
 
 static void on_timer(struct wheel_timer *timer)
 {
 	struct router *router = CONTAINER_OF(timer, struct router, foster);
+	bool later;
 
-	if (foster(router))
+	foster(router, &later);
+	if (later)
 		session_foster_soon(router);
 }
 
@@ -100,8 +110,9 @@ static void on_drain(struct wheel_timer *timer)
 {
 	struct router *router = CONTAINER_OF(timer, struct router, foster);
 	uint64_t now = clock_ms();
+	bool later;
 
-	while (foster(router))
+	while (foster(router, &later) == FOSTER_BATCH)
 		;
 	if (now < router->drain_until_ms &&
 	    (now - router->drain_from_ms < QUIET_MS || !is_quiet(router)))

@@ -175,6 +175,10 @@ void room_restore(struct room *room, uint64_t from, uint64_t upto)
 		room->dropped_place = from;
 	if (upto > room->restored_upto)
 		room->restored_upto = upto;
+	if (room->edge_count > 0 || room->vacant_ms)
+		return;
+	room->vacant_ms = clock_ms(); /* should that edge be gone before it holds it here, too */
+	list_append(&room->router->vacant, &room->vacant);
 }
 
 void message_unref(struct message **message)

@@ -33,6 +33,7 @@ static inline void node_on_frames(void *ctx, const struct str *frames, size_t fr
 	if (seen->first > n->heard)
 		n->heard = seen->first;
 	n->heard_ack = seen->second;
+	uv_stop(&n->script.world->loop); /* whoever waits for it looks before the loop sleeps */
 }
 
 static inline struct blob *node_payload(const struct node *n, const struct seen *seen, size_t at)

@@ -185,8 +185,15 @@ static bool is_first_of_conn(struct session_user *u, const struct session *s)
 	return true;
 }
 
-/* Would this connection be one too many for its user? */
-static bool too_many(struct router *router, struct str user_id, struct str conn, struct str pid)
+/* Is it on the connection that its client has left for another one? */
+static bool leaves(const struct session *own, const struct session *s)
+{
+	return own && (s == own || (!own->parked_ms && str_eq(conn_of(s), conn_of(own))));
+}
+
+/* Would this connection be one too many for its user? own: the session it comes for, which may exist; the connection that has it ends, with all on it. */
+static bool too_many(struct router *router, struct str user_id, struct str conn,
+		     const struct session *own)
 {
 	uint64_t most = (uint64_t)router->svc->conf.max_connections_per_user, count = 0;
 	struct session_user *u;
@@ -201,7 +208,7 @@ static bool too_many(struct router *router, struct str user_id, struct str conn,
 
 		if (str_eq(conn_of(s), conn))
 			return false; /* one more namespace of a connection that is counted */
-		if (!s->parked_ms && !str_eq(session_pid_of(s), pid) && is_first_of_conn(u, s))
+		if (!s->parked_ms && !leaves(own, s) && is_first_of_conn(u, s))
 			count++;
 	}
 	if (count < most)
@@ -316,11 +323,12 @@ static const char *save(struct peer *peer, const struct wire_session *m)
 	struct session *s = map_get(&router->sessions, m->pid);
 	uint64_t now = clock_ms();
 
-	if (s && s->owner != peer && s->generation > m->generation) {
-		tell_taken(peer, s);
+	if (s && s->generation > m->generation) { /* of the same edge: told before it heard of its own RESUME */
+		if (s->owner != peer)
+			tell_taken(peer, s);
 		return "TAKEN";
 	}
-	if (m->parked_ms == 0 && too_many(router, m->user_id, m->conn, m->pid))
+	if (m->parked_ms == 0 && too_many(router, m->user_id, m->conn, s))
 		return "TOO_MANY_CONNECTIONS";
 	if (s && s->owner && s->owner != peer) {
 		s->generation = m->generation;
@@ -444,7 +452,7 @@ static const char *refusal(struct router *router, struct session *s, const struc
 	    !str_eq(session_nsp_of(s), m->nsp) ||
 	    (s->parked_ms && clock_ms() - s->parked_ms > window_ms))
 		return "UNKNOWN";
-	if (too_many(router, m->user_id, m->conn, m->pid))
+	if (too_many(router, m->user_id, m->conn, s))
 		return "TOO_MANY_CONNECTIONS";
 	return "";
 }

@@ -91,7 +91,8 @@ static void drop_awaited(struct router *router, bool tell)
 
 /* ── messages that edges give back ── */
 
-static struct message *message_of(const struct bus_message *m)
+/* 0, E_SYNTAX, E_NOMEM. */
+static int message_of(const struct bus_message *m, struct message **message)
 {
 	uint32_t count = m->payload_count - 1;
 	struct message *msg;
@@ -100,10 +101,10 @@ static struct message *message_of(const struct bus_message *m)
 
 	if (wire_unpack(m->payload[0], &id, &any) || id != WIRE_DELIVER || any.deliver.place == 0 ||
 	    count != 1 + any.deliver.attachments)
-		return NULL;
+		return E_SYNTAX;
 	msg = mem_try(sizeof(*msg) + count * sizeof(struct blob *));
 	if (!msg)
-		return NULL;
+		return E_NOMEM;
 	msg->refs = 1;
 	msg->place = any.deliver.place;
 	msg->at_ms = clock_ms(); /* longer than needed rather than too short */
@@ -119,19 +120,26 @@ static struct message *message_of(const struct bus_message *m)
 	}
 	if (msg->payload_count != count)
 		message_unref(&msg);
-	return msg;
+	*message = msg;
+	return msg ? 0 : E_NOMEM;
 }
 
 void settle_on_return(struct router *router, const struct bus_message *m)
 {
-	struct message *msg;
+	struct message *msg = NULL;
+	int err;
 
 	if (router->settled || m->payload_count < 2)
 		return; /* too late: rooms it was needed for have told their gap */
 	metrics_inc(METRIC_RETURNED);
-	msg = message_of(m);
-	if (msg && (msg->place >= router->born || map_put(&router->returned, msg)))
-		message_unref(&msg); /* of this life, or another edge has returned it, too */
+	err = message_of(m, &msg);
+	if (!err && msg->place >= router->born)
+		err = E_RANGE; /* of this life */
+	if (!err)
+		err = map_put(&router->returned, msg); /* or another edge has returned it, too */
+	if (err)
+		message_unref(&msg);
+	router->return_lost |= err == E_NOMEM;
 }
 
 static void restore(struct router *router, struct message *msg)
@@ -172,6 +180,17 @@ static int by_place(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
+/* Not all of what was returned could be kept: nothing of the life before is vouched for, so that nobody takes a hole for the whole. */
+static void distrust(struct router *router)
+{
+	log_warn("router", "out of memory: what edges gave back is not whole");
+	router->vouched = false;
+	MAP_EACH(&router->rooms, struct room, room) {
+		room->dropped_place = router->born;
+		room->restored_upto = 0;
+	}
+}
+
 /* What was returned becomes the oldest part of the history: nothing of this life is in it yet. */
 static void restore_all(struct router *router)
 {
@@ -194,6 +213,8 @@ static void restore_all(struct router *router)
 	for (size_t i = 0; i < n; i++)
 		restore(router, all[i]);
 	mem_free(all);
+	if (router->return_lost || n < count)
+		distrust(router);
 	if (count)
 		log_info("router", "history was given back by the edges", KV_U("messages", count));
 }
