@@ -53,7 +53,7 @@ function clientsAt(clients, tag, least) {
 
 async function assertBack(clients, ids, oldTag) {
 	for (const [i, client] of clients.entries()) {
-		await waitFor(() => client.socket.connected && edgeTag(client) !== oldTag, { what: `client ${i} to be back elsewhere` });
+		await waitFor(() => client.socket.connected && edgeTag(client) !== oldTag, { what: `client ${i} to be back, elsewhere` });
 		assert.deepEqual([client.socket.recovered, client.id], [true, ids[i]], `client ${i} is recovered`);
 	}
 }

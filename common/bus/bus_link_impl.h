@@ -26,19 +26,20 @@ struct bus_link {
 	char identity[128]; /* of the ZeroMQ peer (binding side) */
 	size_t identity_bytes;
 	char peer[65], role[17];
-	uint64_t peer_epoch;         /* the process the numbers below belong to; 0: none */
-	uint64_t nonce;              /* of the last HELLO */
-	uint64_t series;             /* nonce of the HELLO that the numbers below began with */
-	bool synced;                 /* the numbers are valid: the link may be resumed */
-	bool told_up;                /* connecting side: `up` was called, and no `down` since */
-	bool hello_said;             /* connecting side: ZeroMQ took the last HELLO */
-	bool answered_resumed;       /* binding side: what the last WELCOME said */
-	struct bus_ring ring;        /* sent or to be sent, not acknowledged */
-	uint64_t sent;               /* newest number handed to ZeroMQ */
-	uint64_t received;           /* newest number received */
-	bool ack_soon;               /* the peer waits for our acknowledgement */
-	uint64_t told;               /* newest number acknowledged to the peer */
-	uint64_t progress, progress_ms; /* binding side: what the peer acknowledged last, and when */
+	uint64_t peer_epoch;   /* the process the numbers below belong to; 0: none */
+	uint64_t nonce;        /* of the last HELLO */
+	uint64_t series;       /* nonce of the HELLO that the numbers below began with */
+	bool synced;           /* the numbers are valid: the link may be resumed */
+	bool told_up;          /* connecting side: `up` was called, and no `down` since */
+	bool hello_said;       /* connecting side: ZeroMQ took the last HELLO */
+	bool answered_resumed; /* binding side: what the last WELCOME said */
+	struct bus_ring ring;  /* sent or to be sent, not acknowledged */
+	uint64_t sent;         /* newest number handed to ZeroMQ */
+	uint64_t received;     /* newest number received */
+	bool ack_soon;         /* the peer waits for our acknowledgement */
+	uint64_t told;         /* newest number acknowledged to the peer */
+	uint64_t progress,
+		progress_ms;         /* binding side: what the peer acknowledged last, and when */
 	uint64_t heard_ms, due_ms;   /* due: when the timer should fire */
 	uint64_t gap_ms, version_ms; /* last logged */
 	uint64_t

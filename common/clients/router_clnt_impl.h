@@ -44,8 +44,9 @@ struct flight {
 	uint64_t bytes;
 	/* of a lead */
 	struct lane *lane;
-	uint32_t open; /* flights that are not answered */
-	int err;
+	uint32_t open;     /* flights that are not answered */
+	int err;           /* of the first router that refused it */
+	struct blob *code; /* and why; OWNED; NULL: not said */
 	bool duplicate;
 	router_published_fn fn;
 	void *ctx;

@@ -54,21 +54,27 @@ void flight_finish(struct router_clnt *c, struct flight *f, int err, struct str 
 	struct flight *lead = f->lead;
 	router_published_fn fn = lead->fn;
 	void *ctx = lead->ctx;
+	struct blob *why;
 
 	drop_part(c, f);
-	if (err)
+	if (err && !lead->err) {
 		lead->err = err;
+		lead->code = code.n ? blob_copy(code)
+				    : NULL; /* out of memory: refused without a reason */
+	}
 	lead->duplicate &= duplicate;
 	if (--lead->open > 0)
 		return;
 	err = lead->err;
 	duplicate = lead->duplicate;
+	why = lead->code;
 	leave_lane(c, lead);
 	for (uint32_t i = 0; i < lead->payload_count; i++)
 		blob_unref(&lead->payload[i]);
 	mem_free(lead);
 	if (fn)
-		fn(ctx, err, code, duplicate);
+		fn(ctx, err, why ? blob_str(why) : STR_NONE, duplicate);
+	blob_unref(&why);
 }
 
 /* ── publishing ── */
@@ -219,13 +225,12 @@ static struct lane *lane_of(struct router_clnt *c, uint64_t key, bool make)
 	return lane;
 }
 
-/* May it go now, behind what of its lane is under way? */
+/* May it go now, behind what of its lane is under way? Nothing waits before it. */
 static bool lane_is_free(const struct lane *lane, const struct split *split)
 {
 	if (lane->under_way == 0)
 		return true;
-	return list_empty(&lane->waiting) && split->part_count == 1 &&
-	       lane->shard == split->parts[0].shard;
+	return split->part_count == 1 && lane->shard == split->parts[0].shard;
 }
 
 static void enter_lane(struct lane *lane, struct flight *lead, const struct split *split)
@@ -322,7 +327,7 @@ static void take_off_waiting(struct router_clnt *c, struct lane *lane)
 		struct blob *body = lead->body;
 		union wire_any any;
 		enum wire_id id;
-		bool fits = wire_unpack(blob_str(body), &id, &any) == 0 &&
+		bool fits = !c->closing && wire_unpack(blob_str(body), &id, &any) == 0 &&
 			    split_rooms(c, &any.publish, split) == 0;
 
 		list_remove(node);
@@ -338,12 +343,16 @@ static void take_off_waiting(struct router_clnt *c, struct lane *lane)
 		if (fits)
 			enter_lane(lane, lead, split);
 		if (!fits || take_off(c, lead, &any.publish, split)) {
-			log_error("bus", "an event that waited for its turn cannot be sent: out of "
-					 "memory, or no router is left");
+			if (!c->closing)
+				log_error(
+					"bus",
+					"an event that waited for its turn cannot be sent: out of "
+					"memory, or no router is left");
 			if (fits)
 				lane->under_way--;
 			if (lead->fn)
-				lead->fn(lead->ctx, E_UNAVAILABLE, STR_NONE, false);
+				lead->fn(lead->ctx, c->closing ? E_CLOSED : E_UNAVAILABLE, STR_NONE,
+					 false);
 			free_lead(lead);
 		}
 		blob_unref(&body);
@@ -376,11 +385,13 @@ static int send_volatile(const struct wire_publish *message, const struct split 
 static int depart(struct router_clnt *c, struct flight *lead, struct wire_publish *message,
 		  uint64_t lane_number, const struct split *split)
 {
-	struct lane *lane = c->shard_count > 1 && lane_number ? lane_of(c, lane_number, true)
-							      : NULL;
+	bool in_lane = c->shard_count > 1 && lane_number;
+	struct lane *lane = in_lane ? lane_of(c, lane_number, true) : NULL;
 	int err;
 
-	if (lane && !lane_is_free(lane, split))
+	if (in_lane && !lane)
+		return E_NOMEM;
+	if (lane && (!list_empty(&lane->waiting) || !lane_is_free(lane, split)))
 		return wait_in_lane(c, lane, lead, message);
 	if (lane)
 		enter_lane(lane, lead, split);
@@ -450,6 +461,8 @@ void flight_rehome(struct router_clnt *c, struct flight *f)
 	}
 	if (!err)
 		send_parts(split);
+	if (lead->lane)
+		lead->lane->shard = NULL; /* that router will be freed; what comes behind waits */
 	flight_finish(c, f, err ? E_UNAVAILABLE : 0, STR_NONE, true);
 	blob_unref(&body);
 	mem_free(split);

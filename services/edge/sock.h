@@ -45,7 +45,7 @@ struct sock {
 	bool told;               /* the session's router has been told of it */
 	bool unparking;
 	bool refresh_told;
-	uint32_t attempts;         /* at its recovery: what an earlier one was given was dropped */
+	uint32_t attempts;   /* at its recovery: what an earlier one was given was dropped */
 	uint64_t generation; /* of our claim to it */
 	uint64_t save_ref; /* the router has not said yet that it has this change; 0: it has all */
 	uint64_t parked_at_ms;

@@ -111,7 +111,7 @@ struct router {
 	uint64_t settle_until_ms, settle_at_latest_ms;
 	bool settled;
 	bool return_lost; /* out of memory: not all that was returned was kept */
-	bool vouched; /* Redis knows of everything that was accepted before this life */
+	bool vouched;     /* Redis knows of everything that was accepted before this life */
 	/* OWNED list: publishers know of them, they have not come back yet */
 	struct awaited_edge *awaited_edges;
 	struct buf key; /* room key under construction */
