@@ -8,12 +8,12 @@
 #include "common/base/base_test.h"
 #include "proto/wire.h"
 
-#define ITEMS_MAX 1001
+#define ITEMS_MAX 10001
 #define FIELDS_MAX 32
 #define BYTES_MAX (1u << 20)
 
 static struct str items[ITEMS_MAX];
-static char filler[70000]; /* zeros */
+static char filler[3200000]; /* zeros */
 
 /* ── messages made of samples ── */
 

@@ -219,6 +219,63 @@ static void test_router_messages_are_passed_on_and_edges_kept_for_the_next(void 
 	fixture_close(&f);
 }
 
+#define FEW 5u
+#define MANY_ROOMS 5000u
+
+/* The router of each room, by its number in the test's list. */
+static void find_owners(const char *const *endpoints, uint8_t owners[MANY_ROOMS])
+{
+	for (uint32_t i = 0; i < MANY_ROOMS; i++) {
+		const struct shard *s;
+		char key[24];
+
+		snprintf(key, sizeof(key), "/,room:%u", i);
+		s = router_clnt_shard(f.clnt, str_of(key));
+		owners[i] = 0;
+		while (strcmp(endpoints[owners[i]], s->endpoint) != 0)
+			owners[i]++;
+	}
+}
+
+static void test_rooms_are_spread_and_only_those_of_a_lost_router_move(void **state)
+{
+	static const char *const endpoints[FEW] = {
+		"ipc:///tmp/roomwire-0", "ipc:///tmp/roomwire-1", "ipc:///tmp/roomwire-2",
+		"ipc:///tmp/roomwire-3", "ipc:///tmp/roomwire-4"
+	};
+	static uint8_t before[MANY_ROOMS], after[MANY_ROOMS];
+	uint32_t had[FEW] = { 0 }, got[FEW] = { 0 };
+
+	(void)state;
+	memset(&f, 0, sizeof(f));
+	world_open(&f.world);
+	clnt_open(&f,
+		  "ipc:///tmp/roomwire-2,ipc:///tmp/roomwire-0,ipc:///tmp/roomwire-4,"
+		  "ipc:///tmp/roomwire-1,ipc:///tmp/roomwire-3",
+		  10, 1000);
+	find_owners(endpoints, before);
+	LIST_EACH(&f.clnt->shards, node, next) {
+		struct shard *s = CONTAINER_OF(node, struct shard, node);
+
+		s->retired = strcmp(s->endpoint, endpoints[3]) == 0;
+	}
+	find_owners(endpoints, after);
+	for (uint32_t i = 0; i < MANY_ROOMS; i++) {
+		had[before[i]]++;
+		if (before[i] == 3)
+			got[after[i]]++;
+		else
+			assert_int_equal(after[i], before[i]);
+	}
+	for (uint32_t i = 0; i < FEW; i++) {
+		assert_in_range(had[i], MANY_ROOMS / FEW * 85 / 100, MANY_ROOMS / FEW * 115 / 100);
+		assert_in_range(got[i], i == 3 ? 0 : had[3] / 6, i == 3 ? 0 : had[3] / 3);
+	}
+	LIST_EACH(&f.clnt->shards, node, next)
+		CONTAINER_OF(node, struct shard, node)->retired = false;
+	fixture_close(&f);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -229,6 +286,7 @@ int main(void)
 		cmocka_unit_test(test_bounds_are_kept),
 		cmocka_unit_test(test_volatile_event_is_not_kept_and_given_uid_stays),
 		cmocka_unit_test(test_router_messages_are_passed_on_and_edges_kept_for_the_next),
+		cmocka_unit_test(test_rooms_are_spread_and_only_those_of_a_lost_router_move),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
