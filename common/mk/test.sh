@@ -54,4 +54,5 @@ stage 'unit tests, address and undefined behaviour sanitizers' unit-asan-ubsan "
 stage 'fuzz targets' fuzz "$jobs" fuzz-short
 stage 'scenarios' scenario-release "$jobs" scenario
 stage 'scenarios under sanitizers' scenario-asan-ubsan "$jobs" scenario SAN=address,undefined "TESTS=${SAN_TESTS:-tests/10_*.test.mjs tests/12_*.test.mjs tests/71_*.test.mjs}"
+stage 'scenarios with faults on links' scenario-faults "$jobs" scenario FAULTS=1 TESTS=tests/78_bad_network.test.mjs
 finish

@@ -250,17 +250,19 @@ void handover_on_question(struct edge *edge, struct session *s, const struct wir
 			  const struct bus_question *q)
 {
 	if (m->kind == FORWARD_UNPROBE) {
-		s->probed_away = false;
+		s->probed_away_until_ms = 0;
 		handover_cancel(s);
 		reply(edge, q, 200, STR_NONE);
 		return;
 	}
-	if (s->ws || s->probe || s->handing || (m->kind == FORWARD_PROBE && s->probed_away)) {
+	if (s->ws || s->probe || s->handing ||
+	    (m->kind == FORWARD_PROBE && s->probed_away_until_ms > clock_ms())) {
 		reply(edge, q, 400, STR_NONE);
 		return;
 	}
 	if (m->kind == FORWARD_PROBE) {
-		s->probed_away = true;
+		s->probed_away_until_ms =
+			clock_ms() + (uint64_t)edge->svc->conf.handshake_timeout_ms;
 		reply(edge, q, 200, STR_NONE);
 		polling_make_way(s);
 		return;

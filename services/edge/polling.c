@@ -2,6 +2,7 @@
 /*
  * Long-polling: a GET waits for packets, a POST brings some. Source: Engine.IO protocol 4, "HTTP long-polling".
  */
+#include "common/base/clock.h"
 #include "common/base/b64.h"
 #include "common/base/mem.h"
 #include "services/edge/front.h"
@@ -101,7 +102,7 @@ void polling_get(struct edge *edge, struct session *s, const struct asker *from)
 	*s->poll = *from;
 	if (s->out_first)
 		polling_flush(s);
-	else if (s->probed_away || (s->probe && s->probe->probed))
+	else if (s->probed_away_until_ms > clock_ms() || (s->probe && s->probe->probed))
 		polling_answer(
 			s,
 			STR("6")); /* an upgrade is under way: the client waits for its GET to end */

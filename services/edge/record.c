@@ -147,7 +147,8 @@ int record_tell(struct sock *sock)
 		err = bus_link_send_msg(sock->home->link, WIRE_SESSION, &m, true);
 	items_fini(&items);
 	if (err && err != E_FULL && err != E_CLOSED && err != E_AGAIN) {
-		log_warn("record", "a session is too large to be kept: its client cannot be recovered",
+		log_warn("record",
+			 "a session is too large to be kept: its client cannot be recovered",
 			 KV_U("rooms", sock->room_count), KV_ERR(err));
 		record_let_go(sock);
 		return 0;

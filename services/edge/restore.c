@@ -259,7 +259,7 @@ static int ask_part(struct restore *r, const struct shard *shard)
 	const struct sock *sock = r->sock;
 	struct buf text = BUF_INIT(8u << 20);
 	struct str *items = mem_try((sock->room_count + 1) * sizeof(*items));
-	struct wire_replay m = { .ref = r->ref };
+	struct wire_replay m = { .ref = r->ref, .sid = sock_id_of(r->sock) };
 	uint32_t n = 0;
 	int err = items ? 0 : E_NOMEM;
 

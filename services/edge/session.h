@@ -59,12 +59,13 @@ struct session {
 	enum session_state state;
 	char sid[EDGE_ID_BYTES];
 	bool awaiting_pong;
-	bool greeted;            /* has joined a namespace once */
-	struct list dirty;       /* on edge->dirty, or on edge->dead_sessions */
-	struct list socks;       /* struct sock */
-	struct ws_link *ws;      /* the transport, or NULL: polling */
-	struct ws_link *probe;   /* a WebSocket that wants to become the transport */
-	bool probed_away;        /* such a one is at another edge */
+	bool greeted;          /* has joined a namespace once */
+	struct list dirty;     /* on edge->dirty, or on edge->dead_sessions */
+	struct list socks;     /* struct sock */
+	struct ws_link *ws;    /* the transport, or NULL: polling */
+	struct ws_link *probe; /* a WebSocket that wants to become the transport */
+	uint64_t
+		probed_away_until_ms; /* such a one is at another edge, which may die without a word; 0: no */
 	struct handing *handing; /* OWNED; NULL: nobody waits for it */
 	struct asker *poll;      /* a GET that waits for packets; OWNED */
 	struct out_node *out_first, *out_last;

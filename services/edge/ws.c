@@ -133,7 +133,7 @@ void ws_on_request(struct edge *edge, struct session *s, struct http_exchange *x
 		front_refuse(edge, x, FRONT_FORBIDDEN);
 	else if (!ws_is_handshake(x, &key))
 		front_refuse(edge, x, FRONT_BAD_REQUEST);
-	else if (s && (s->ws || s->probe || s->probed_away))
+	else if (s && (s->ws || s->probe || s->probed_away_until_ms > clock_ms()))
 		ws_take_socket(
 			edge, x, NULL,
 			key); /* one too many: accepted and closed (on_open), as clients expect it */

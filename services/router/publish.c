@@ -73,6 +73,7 @@ static struct message *make_message(struct router *router, const struct bus_mess
 	msg->refs = 1;
 	msg->place = d.place;
 	msg->at_ms = clock_ms();
+	message_note_except(msg, &d.except);
 	msg->body = wire_pack(WIRE_DELIVER, &d);
 	msg->bytes = sizeof(*msg) + (msg->body ? msg->body->n : 0);
 	while (msg->body && msg->payload_count < m->payload_count) {

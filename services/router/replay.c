@@ -33,7 +33,8 @@ static void add(struct found *found, struct message *message)
 	found->bytes += message->bytes;
 }
 
-static void find(struct router *router, const struct item *item, struct found *found)
+static void find(struct router *router, const struct item *item, struct str sid,
+		 struct found *found)
 {
 	struct room *room = room_find(router, item->name);
 
@@ -41,7 +42,7 @@ static void find(struct router *router, const struct item *item, struct found *f
 		found->gap |= item->place < router->floor;
 		return;
 	}
-	found->gap |= room_has_gap(room, item->place);
+	found->gap |= room_has_gap_for(room, item->place, sid);
 	for (struct entry *e = room->newest; e && e->message->place > item->place && !found->gap;
 	     e = e->older)
 		add(found, e->message);
@@ -85,7 +86,7 @@ void replay_on_replay(struct peer *peer, const struct wire_replay *m)
 	wire_list_walk(&m->rooms, &w);
 	while (wire_list_next(&w, &text))
 		if (item_read(text, &item) == 0)
-			find(router, &item, &found);
+			find(router, &item, m->sid, &found);
 	found.gap |= found.bytes > (uint64_t)router->svc->conf.replay_bytes;
 	answer.gap = found.gap;
 	if (found.gap)

@@ -2,6 +2,7 @@
 #include "services/router/room.h"
 
 #include "common/base/clock.h"
+#include "common/base/hash.h"
 #include "common/base/mem.h"
 #include "common/log/log.h"
 #include "common/metrics/metrics.h"
@@ -162,17 +163,43 @@ struct str message_key_of(const void *message)
 	return str_make((const char *)&((const struct message *)message)->place, sizeof(uint64_t));
 }
 
+void message_note_except(struct message *message, const struct wire_list *except)
+{
+	struct wire_list_walk w;
+	struct str name;
+
+	wire_list_walk(except, &w);
+	message->spared = except->count == 1 && wire_list_next(&w, &name) ? hash_keyed(name) : 0;
+}
+
 bool room_has_gap(const struct room *room, uint64_t since)
 {
+	return room_has_gap_for(room, since, STR_NONE);
+}
+
+bool room_has_gap_for(const struct room *room, uint64_t since, struct str sid)
+{
+	uint64_t dropped_place = room->dropped_place;
+
+	if (sid.n > 0 && room->dropped_spared && room->dropped_spared == hash_keyed(sid))
+		dropped_place = room->dropped_other_place;
 	if (!room->router->vouched && since < room->router->born && since > room->restored_upto)
 		return true; /* what its client has seen, this router has never heard of */
-	return room->dropped_place > since;
+	return dropped_place > since;
+}
+
+static void note_dropped(struct room *room, uint64_t place, uint64_t spared)
+{
+	if (spared == 0 || spared != room->dropped_spared)
+		room->dropped_other_place = spared ? room->dropped_place : place;
+	room->dropped_spared = spared;
+	room->dropped_place = place;
 }
 
 void room_restore(struct room *room, uint64_t from, uint64_t upto)
 {
 	if (from < room->dropped_place)
-		room->dropped_place = from;
+		note_dropped(room, from, 0);
 	if (upto > room->restored_upto)
 		room->restored_upto = upto;
 	if (room->edge_count > 0 || room->vacant_ms)
@@ -208,7 +235,7 @@ static void drop_oldest(struct room *room)
 	room->history_count--;
 	room->history_bytes -= e->message->bytes;
 	if (e->message->place > room->dropped_place)
-		room->dropped_place = e->message->place;
+		note_dropped(room, e->message->place, e->message->spared);
 	router->history_count--;
 	router->history_bytes -= e->message->bytes;
 	list_remove(&e->all);
@@ -257,7 +284,7 @@ void room_remember(struct room *room, struct message *message)
 
 	if (!e) {
 		drop_history(room);
-		room->dropped_place = message->place;
+		note_dropped(room, message->place, 0);
 		show(router);
 		release(room);
 		return;

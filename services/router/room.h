@@ -21,6 +21,8 @@ struct message {
 	uint64_t place;
 	uint64_t at_ms; /* monotonic */
 	uint64_t bytes;
+	uint64_t
+		spared; /* hash of the only room it was kept from, as a sender's own; 0: of none, or several */
 	struct blob *body; /* the DELIVER */
 	struct blob *payload[];
 };
@@ -45,6 +47,9 @@ struct room {
 	uint32_t history_count;
 	uint64_t history_bytes;
 	uint64_t dropped_place; /* newest place that is no longer in the history */
+	uint64_t
+		dropped_spared; /* of that message, and of all that were dropped behind dropped_other_place */
+	uint64_t dropped_other_place;
 	uint64_t restored_upto; /* of places before this life, those up to here are known */
 	uint64_t vacant_ms;     /* since when no edge holds it; 0: never one did, or one does */
 	struct list vacant;     /* on router->vacant */
@@ -63,6 +68,8 @@ void room_remove_peer(struct peer *peer); /* from all rooms */
 
 /* Is something missing behind this place? */
 bool room_has_gap(const struct room *room, uint64_t since);
+/* That was not kept from this socket: who only sends misses nothing. */
+bool room_has_gap_for(const struct room *room, uint64_t since, struct str sid);
 /* An edge of the life before this one knows the room's messages behind `from`, up to `upto`. */
 void room_restore(struct room *room, uint64_t from, uint64_t upto);
 /* Remember a message (referenced, not TAKEN). Without memory the room's history is dropped instead: noticed as a gap, never silent.
@@ -72,6 +79,7 @@ void room_sweep(struct router *router); /* drop what is too old */
 void room_free_all(struct router *router);
 
 struct str message_key_of(const void *message); /* its place, for the map */
+void message_note_except(struct message *message, const struct wire_list *except);
 void message_unref(struct message **message);
 
 #endif

@@ -323,9 +323,8 @@ static const char *save(struct peer *peer, const struct wire_session *m)
 	struct session *s = map_get(&router->sessions, m->pid);
 	uint64_t now = clock_ms();
 
-	if (s &&
-	    s->generation >
-		    m->generation) { /* of the same edge: told before it heard of its own RESUME */
+	/* The same edge may have told it before it heard of its own RESUME. */
+	if (s && s->generation > m->generation) {
 		if (s->owner != peer)
 			tell_taken(peer, s);
 		return "TAKEN";

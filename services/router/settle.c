@@ -108,6 +108,7 @@ static int message_of(const struct bus_message *m, struct message **message)
 	msg->refs = 1;
 	msg->place = any.deliver.place;
 	msg->at_ms = clock_ms(); /* longer than needed rather than too short */
+	message_note_except(msg, &any.deliver.except);
 	msg->body = blob_copy(m->payload[0]);
 	msg->bytes = sizeof(*msg) + m->payload[0].n;
 	while (msg->body && msg->payload_count < count) {

@@ -70,7 +70,7 @@ export async function whileStopped(pid, body) {
 }
 
 /*
- * Numbered events to one room, each said again with the same id until it is accepted. start() returns at once;
+ * Numbered events to one room (or several, as a list), each said again with the same id until it is accepted. start() returns at once;
  * stop() returns how many were accepted. `statuses` counts the answers.
  */
 export class Stream {
@@ -117,7 +117,7 @@ export class Stream {
 	}
 
 	async #send(n) {
-		const body = { rooms: [this.room], event: this.event, data: { n, ...this.padding }, id: `${this.id}-${n}` };
+		const body = { rooms: [].concat(this.room), event: this.event, data: { n, ...this.padding }, id: `${this.id}-${n}` };
 		const attempt = async () => {
 			const { status } = await this.rw.api('/v1/publish', body);
 			this.statuses[status] = (this.statuses[status] ?? 0) + 1;
