@@ -7,7 +7,8 @@ static const struct item samples[] = {
 	{ 0, 0, 0, STR("r") },
 	{ 1, 2, ITEM_BY_CONNECT, STR("room") },
 	{ UINT64_C(0x0102030405060708), 0x090a0b0c, 0xff, STR("/,ticket:42") },
-	{ UINT64_C(0x01800280037f0480), 0x80017f80, 0x80, STR("\xff\x80") }, /* bytes that look negative */
+	{ UINT64_C(0x01800280037f0480), 0x80017f80, 0x80,
+	  STR("\xff\x80") }, /* bytes that look negative */
 	{ UINT64_MAX, UINT32_MAX, 255, STR("\0\xff") },
 };
 

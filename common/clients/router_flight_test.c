@@ -80,15 +80,14 @@ static void expect_list(const struct wire_list *list, const char *a, const char 
 {
 	const char *const want[] = { a, b, NULL };
 	struct wire_list_walk w;
-	struct str name;
+	struct str name = STR_NONE;
 	size_t at = 0;
 
 	wire_list_walk(list, &w);
-	while (wire_list_next(&w, &name)) {
-		assert_non_null(want[at]);
-		assert_str(name, str_of(want[at++]));
-	}
+	for (; want[at] && wire_list_next(&w, &name); at++)
+		assert_str(name, str_of(want[at]));
 	assert_null(want[at]);
+	assert_int_equal(list->count, at);
 }
 
 /* How many events this router has seen, when all that was sent has come. */

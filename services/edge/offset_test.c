@@ -70,8 +70,9 @@ static void test_what_is_no_offset_is_refused(void **state)
 		"AAAAAAAAAAAAAA+/", /* the other base64 */
 		"AAAAAAAA AAAAAAA",
 		"AAAAAAAAAAAAAAA\n",
-		"AAAAAAAAAAAAAAAA\xc3\xa4"
-		"AAAAAAAAAAAAAA", /* a good one first */
+		/* a good one first */
+		"AAAAAAAAAAAAAAAA\xc3\xa4" /* NOLINT(bugprone-suspicious-missing-comma): no hex digits behind */
+		"AAAAAAAAAAAAAA",
 	};
 	struct offset got;
 

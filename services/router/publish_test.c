@@ -351,15 +351,14 @@ static void expect_edges(struct node *n, const char *const *names, const char *c
 
 	for (int i = 0; i < 3; i++) {
 		struct wire_list_walk w;
-		struct str text;
+		struct str text = STR_NONE;
 		size_t at = 0;
 
 		wire_list_walk(lists[i], &w);
-		while (wire_list_next(&w, &text)) {
-			assert_non_null(wanted[i][at]);
-			assert_str(text, str_of(wanted[i][at++]));
-		}
+		for (; wanted[i][at] && wire_list_next(&w, &text); at++)
+			assert_str(text, str_of(wanted[i][at]));
 		assert_null(wanted[i][at]);
+		assert_int_equal(lists[i]->count, at);
 	}
 }
 
