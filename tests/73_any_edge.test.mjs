@@ -374,7 +374,7 @@ scenario('the edge of a WebSocket dies when it has probed: the GETs of its sessi
 	const tags = await edgeTags(rw);
 	const one = await Scattered.open(rw, { payload: payloadOf(rw), polling: false });
 	await one.post(`420["room:join",{"room":"${room}"}]`);
-	await one.take(1);
+	await one.take(2); /* the answers to CONNECT and to this */
 	const home = tags[tagOf(one.sid)];
 	const away = Object.values(tags).find((name) => name !== home);
 	const asked = () => metricOf(rw.processes[home], 'roomwire_forwarded_requests_total{direction="in"}');

@@ -156,7 +156,7 @@ int forward_ask(struct edge *edge, struct other *other, const struct wire_forwar
 static void on_forwarded(void *ctx, int err, enum wire_id id, const union wire_any *any)
 {
 	struct errand *e = ctx;
-	const struct wire_forwarded *m = &any->forwarded;
+	const struct wire_forwarded *m = any ? &any->forwarded : NULL;
 
 	if (err || id != WIRE_FORWARDED || m->status == 0)
 		front_refuse(e->edge, e->x, FRONT_SESSION_UNKNOWN);

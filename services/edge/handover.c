@@ -75,6 +75,14 @@ void handover_begin(struct edge *edge, struct str sid, struct http_exchange *x)
 		clock_ms() + (uint64_t)edge->svc->conf.handshake_timeout_ms);
 }
 
+/* Its answer would come to somebody who is gone. */
+static void cancel(struct away *away)
+{
+	if (away->call)
+		bus_rpc_cancel(away->other->rpc, away->call);
+	away->call = 0;
+}
+
 static int ask(struct away *away, enum forward_kind kind, bus_rpc_fn fn)
 {
 	struct edge *edge = away->link->edge;
@@ -82,12 +90,10 @@ static int ask(struct away *away, enum forward_kind kind, bus_rpc_fn fn)
 	struct wire_forward m = { .sid = str_make(away->sid, EDGE_ID_BYTES), .kind = kind };
 	int err;
 
+	cancel(away);
 	if (!other)
 		return E_UNAVAILABLE;
-	if (away->call && away->other)
-		bus_rpc_cancel(away->other->rpc, away->call);
 	away->other = other;
-	away->call = 0;
 	err = forward_ask(edge, other, &m, fn, away, &away->call);
 	if (err)
 		away->call = 0;
@@ -109,6 +115,7 @@ static void free_away(struct away *away)
 {
 	struct list *node;
 
+	cancel(away);
 	while ((node = list_pop(&away->early)) != NULL) {
 		struct early_message *m = CONTAINER_OF(node, struct early_message, node);
 

@@ -172,6 +172,7 @@ static void test_offset_of_an_edge_follows_its_shards(void **state)
 	assert_int_equal(offset_get(&got, 12), 7);
 	before = shard_offset(&edge);
 	shard_passed(&shards[0], 4); /* never backwards */
+	assert_int_equal(shards[0].place, 5);
 	shard_passed(&shards[0], 5);
 	assert_ptr_equal(shard_offset(&edge).p, before.p);
 	assert_int_equal(shards[0].place, 5);

@@ -220,6 +220,90 @@ static void test_rooms_are_bounded(void **state)
 	fixture_close(&f);
 }
 
+/* ── what was kept from a socket is nothing it has missed ── */
+
+static void remember_spared(struct fixture *f, const char *except)
+{
+	struct message *m = mem_try(sizeof(*m));
+	struct str name = str_of(except ? except : "");
+	struct wire_list list = { .count = except != NULL, .items = &name };
+	struct wire_publish p = { .nsp = STR("/"), .except = list };
+	union wire_any any;
+	enum wire_id id;
+	struct blob *body;
+	struct str room = STR("r");
+
+	p.rooms = (struct wire_list){ .count = 1, .items = &room };
+	body = wire_pack(WIRE_PUBLISH, &p);
+	assert_int_equal(wire_unpack(blob_str(body), &id, &any), 0); /* as it comes: packed */
+	m->refs = 1;
+	m->place = ++f->router.place;
+	m->at_ms = clock_ms();
+	m->bytes = 10;
+	message_note_except(m, &any.publish.except);
+	room_remember(room_get(&f->router, key_of(0)), m);
+	message_unref(&m);
+	blob_unref(&body);
+}
+
+static void test_who_only_sends_misses_nothing(void **state)
+{
+	static struct fixture f;
+	const struct room *r;
+
+	(void)state;
+	fixture_open(&f);
+	f.router.svc->conf.history_count = 2;
+	r = hold(&f, 0, 0);
+	for (int i = 0; i < 10; i++)
+		remember_spared(&f, "me");
+	assert_false(room_has_gap_for(r, 0, STR("me")));
+	assert_true(room_has_gap_for(r, 0, STR("you")));
+	assert_true(room_has_gap_for(r, 7, STR("you")));
+	assert_false(room_has_gap_for(r, 8, STR("you")));
+	assert_true(room_has_gap_for(r, 0, STR_NONE));
+	remember_spared(&f, "you"); /* 11 */
+	remember_spared(&f, NULL);
+	remember_spared(&f, NULL);
+	assert_true(room_has_gap_for(r, 0, STR("me"))); /* 11 is gone */
+	assert_true(room_has_gap_for(r, 10, STR("me")));
+	assert_false(room_has_gap_for(r, 11, STR("me")));
+	assert_false(room_has_gap_for(r, 10, STR("you")));
+	fixture_close(&f);
+}
+
+static void test_random_losses_are_never_silent(void **state)
+{
+	static struct fixture f;
+	static const char *const names[] = { "a", "b", NULL };
+	const char *spared[301];
+	uint64_t random = 5, quiet = 0;
+	const struct room *r;
+
+	(void)state;
+	fixture_open(&f);
+	f.router.svc->conf.history_count = 3;
+	r = hold(&f, 0, 0);
+	for (uint64_t place = 1; place <= 300; place++) {
+		spared[place] = names[test_random(&random) % 16 % 5 % 3];
+		remember_spared(&f, spared[place]);
+		for (int i = 0; i < 3; i++) {
+			uint64_t since = test_random(&random) % (place + 1);
+			struct str sid = names[i] ? str_of(names[i]) : STR_NONE;
+			bool missed = false;
+
+			for (uint64_t p = since + 1; p + 3 <= place; p++)
+				missed |= !spared[p] || !names[i] ||
+					  strcmp(spared[p], names[i]) != 0;
+			if (missed)
+				assert_true(room_has_gap_for(r, since, sid));
+			quiet += !room_has_gap_for(r, since, sid);
+		}
+	}
+	assert_true(quiet > 10);
+	fixture_close(&f);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -233,6 +317,8 @@ int main(void)
 		cmocka_unit_test(
 			test_too_many_rooms_the_longest_vacant_goes_and_is_remembered_as_gap),
 		cmocka_unit_test(test_rooms_are_bounded),
+		cmocka_unit_test(test_who_only_sends_misses_nothing),
+		cmocka_unit_test(test_random_losses_are_never_silent),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
