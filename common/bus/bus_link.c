@@ -354,6 +354,7 @@ static void say_hello(struct bus_link *link)
 		.role = str_of(link->svc->spec->name),
 		.epoch = bus_epoch(),
 		.nonce = link->nonce,
+		.serial = link->hello_serial,
 		.peer_epoch = link->synced ? link->peer_epoch : 0,
 		.received = link->received,
 		.series = link->synced ? link->series : 0,
@@ -371,6 +372,7 @@ void bus_link_greet(struct bus_link *link)
 		metrics_dec(METRIC_LINKS_UP);
 	link->state = BUS_LINK_GREETING;
 	link->nonce = rnd_u64();
+	link->hello_serial++;
 	say_hello(link);
 	bus_link_arm(link, GREET_AGAIN_MS);
 }
@@ -473,6 +475,7 @@ int bus_link_open(struct svc *svc, const char *endpoint, const struct bus_handle
 	wheel_timer_init(&l->timer, on_timer);
 	l->state = BUS_LINK_GREETING;
 	l->nonce = rnd_u64();
+	l->hello_serial = 1;
 	bus_link_arm(l, 1);
 	*link = l;
 	return 0;

@@ -27,6 +27,7 @@ struct bus_link {
 	size_t identity_bytes;
 	char peer[65], role[17];
 	uint64_t peer_epoch;   /* the process the numbers below belong to; 0: none */
+	uint64_t hello_serial; /* of the last HELLO */
 	uint64_t nonce;        /* of the last HELLO */
 	uint64_t series;       /* nonce of the HELLO that the numbers below began with */
 	bool synced;           /* the numbers are valid: the link may be resumed */

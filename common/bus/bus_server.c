@@ -259,6 +259,9 @@ static void on_hello(struct bus_server *server, struct str identity, const struc
 	if (!link)
 		return;
 	link->heard_ms = clock_ms();
+	if (m->serial < link->hello_serial)
+		return; /* overtaken by a newer one: what it says is no longer so */
+	link->hello_serial = m->serial;
 	if (link->state == BUS_LINK_UP && link->nonce == m->nonce) {
 		welcome_again(link, m);
 		if (link->gone)
