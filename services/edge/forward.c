@@ -158,7 +158,7 @@ static void on_forwarded(void *ctx, int err, enum wire_id id, const union wire_a
 	struct errand *e = ctx;
 	const struct wire_forwarded *m = any ? &any->forwarded : NULL;
 
-	if (err || id != WIRE_FORWARDED || m->status == 0)
+	if (err || !m || id != WIRE_FORWARDED || m->status == 0)
 		front_refuse(e->edge, e->x, FRONT_SESSION_UNKNOWN);
 	else if (m->status != 200)
 		front_refuse(e->edge, e->x,
