@@ -5,7 +5,8 @@
  * for whatever reason ends the whole process trees and removes the folders.
  */
 import { spawn } from 'node:child_process';
-import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { randomInt } from 'node:crypto';
+import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -144,15 +145,41 @@ function folderForAll(prefix) {
 	return folder;
 }
 
+const PORTS = { from: 10_000, to: 32_000 }; /* below those that the kernel gives to outgoing connections, which would take them from us */
+const given = new Set();
+
+/* Nobody listens on it, and no other test of this run was given it. */
+async function claimPort(port) {
+	if (given.has(port))
+		return false;
+	const server = createServer();
+	const free = await new Promise((resolve) => {
+		server.once('error', () => resolve(false));
+		server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
+	});
+	if (!free)
+		return false;
+	if (process.env.ROOMWIRE_TEST_DIR) {
+		try {
+			writeFileSync(join(process.env.ROOMWIRE_TEST_DIR, `port-${port}`), '', { flag: 'wx' });
+		} catch (error) {
+			if (error.code === 'EEXIST')
+				return false;
+			throw error;
+		}
+	}
+	given.add(port);
+	return true;
+}
+
 /* As many ports as asked for that nobody listened on a moment ago. */
 export async function freePorts(count) {
-	const servers = await Promise.all(Array.from({ length: count }, () => new Promise((resolve, reject) => {
-		const server = createServer();
-		server.once('error', reject);
-		server.listen(0, '127.0.0.1', () => resolve(server));
-	})));
-	const ports = servers.map((server) => server.address().port);
-	await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
+	const ports = [];
+	while (ports.length < count) {
+		const port = randomInt(PORTS.from, PORTS.to);
+		if (await claimPort(port))
+			ports.push(port);
+	}
 	return ports;
 }
 

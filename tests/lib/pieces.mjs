@@ -6,13 +6,13 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
-import { freePorts, signal, startChild, stopChild } from './children.mjs';
+import { freePorts, hasEnded, signal, startChild, stopChild } from './children.mjs';
 import { BIN, REPO } from './paths.mjs';
 import { http } from './rawio.mjs';
 import { cleanEnv, Roomwire } from './roomwire.mjs';
 import { TcpProxy } from './tcpproxy.mjs';
 import { sign } from './tokens.mjs';
-import { waitFor } from './wait.mjs';
+import { Hopeless, waitFor } from './wait.mjs';
 
 const local = (port) => `tcp://127.0.0.1:${port}`;
 
@@ -51,7 +51,12 @@ export class Pieces {
 			this.urls[`edge-${i}`] = `http://127.0.0.1:${port}`;
 			this.#spawn('edge', `edge-${i}`, take(), { PORT: String(port), EDGE_BIND: local(take()) });
 		}
-		await Promise.all(Object.keys(this.processes).map((name) => this.waitReady(name)));
+		try {
+			await Promise.all(Object.keys(this.processes).map((name) => this.waitReady(name)));
+		} catch (error) {
+			await this.stop().catch(() => {}); /* nothing stays behind, and that it did not start is told */
+			throw error;
+		}
 		return this;
 	}
 
@@ -67,7 +72,13 @@ export class Pieces {
 	}
 
 	waitReady(name) {
-		return waitFor(async () => (await http(`${this.processes[name].opsUrl}/readyz`)).status === 200, { what: `/readyz of ${name}\n${this.#logs.get(name)}`, deadlineMs: 20_000 });
+		return waitFor(async () => {
+			if (hasEnded(this.#children.get(name)))
+				throw new Hopeless(`${name} ended\n${this.#logs.get(name)}`);
+			return (await http(`${this.processes[name].opsUrl}/readyz`)).status === 200;
+		}, {
+			what: () => `/readyz of ${name}\n${this.#logs.get(name)}`, deadlineMs: 20_000,
+		});
 	}
 
 	/* The connection of an edge or ingest to a router: cut(), drop(), stall(), heal(). */

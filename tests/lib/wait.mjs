@@ -14,7 +14,7 @@ export const stretched = (ms) => ms * factor;
 /* Thrown by a probe that knows that waiting is in vain. */
 export class Hopeless extends Error {}
 
-/* Polls probe() until it returns something truthy, and returns that; errors but Hopeless count as "not yet". */
+/* Polls probe() until it returns something truthy, and returns that; errors but Hopeless count as "not yet". `what` may be a function, asked when it failed. */
 export async function waitFor(probe, { what, deadlineMs = DEADLINE_MS, everyMs = 20 }) {
 	const end = Date.now() + stretched(deadlineMs);
 	let last = 'never true';
@@ -30,7 +30,7 @@ export async function waitFor(probe, { what, deadlineMs = DEADLINE_MS, everyMs =
 			last = `last error: ${error.message}`;
 		}
 		if (Date.now() >= end)
-			throw new Error(`waited ${stretched(deadlineMs)} ms for ${what}; ${last}`);
+			throw new Error(`waited ${stretched(deadlineMs)} ms for ${typeof what === 'function' ? what() : what}; ${last}`);
 		await pause(everyMs);
 	}
 }
