@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "proto/item.h"
 
+#include "common/base/mem.h"
+
 static void put(char *out, uint64_t value, size_t bytes)
 {
 	for (size_t i = bytes; i-- > 0; value >>= 8)
@@ -36,4 +38,40 @@ int item_read(struct str text, struct item *item)
 	item->bits = (uint8_t)text.p[12];
 	item->name = str_skip(text, ITEM_HEAD_BYTES);
 	return 0;
+}
+
+int item_list_init(struct item_list *list, uint32_t cap)
+{
+	*list = (struct item_list){ .text = BUF_INIT(WIRE_MAX_BODY_BYTES), .cap = cap };
+	list->items = mem_try(((size_t)cap + 1) * sizeof(struct str));
+	return list->items ? 0 : E_NOMEM;
+}
+
+void item_list_add(struct item_list *list, const struct item *item)
+{
+	size_t start = list->text.n;
+
+	if (list->count == list->cap || !list->items)
+		return;
+	item_add(&list->text, item);
+	list->items[list->count++].n = list->text.n - start;
+}
+
+int item_list_done(struct item_list *list, struct wire_list *out)
+{
+	const char *at = list->text.p; /* it does not move any more */
+
+	if (list->text.failed)
+		return list->text.failed;
+	for (uint32_t i = 0; i < list->count; at += list->items[i++].n)
+		list->items[i].p = at;
+	*out = (struct wire_list){ .count = list->count, .items = list->items };
+	return 0;
+}
+
+void item_list_fini(struct item_list *list)
+{
+	buf_fini(&list->text);
+	mem_free(list->items);
+	list->items = NULL;
 }

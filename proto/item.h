@@ -6,7 +6,7 @@
 #ifndef ROOMWIRE_PROTO_ITEM_H
 #define ROOMWIRE_PROTO_ITEM_H
 
-#include "common/base/buf.h"
+#include "proto/wire.h"
 
 #define ITEM_HEAD_BYTES 13
 
@@ -22,5 +22,28 @@ struct item {
 void item_add(struct buf *out, const struct item *item);
 /* 0, or E_TRUNCATED (no name). */
 int item_read(struct str text, struct item *item) MUST_CHECK;
+
+/*
+ * A LIST of items under construction:
+ *
+ *     struct item_list list; struct wire_list rooms;
+ *     err = item_list_init(&list, room_count);
+ *     ... item_list_add(&list, &item) ...
+ *     if (!err) err = item_list_done(&list, &rooms);
+ *     ... send ...
+ *     item_list_fini(&list);
+ */
+struct item_list {
+	struct buf text;
+	struct str *items; /* OWNED; their lengths until item_list_done */
+	uint32_t count, cap;
+};
+
+/* For at most cap items, and as many bytes as a message may have. E_NOMEM; fini is harmless after it. */
+int item_list_init(struct item_list *list, uint32_t cap) MUST_CHECK;
+void item_list_add(struct item_list *list, const struct item *item);
+/* All are added: *out is BORROWED until fini. 0, or what has gone wrong on the way: E_NOMEM, E_TOOBIG. */
+int item_list_done(struct item_list *list, struct wire_list *out) MUST_CHECK;
+void item_list_fini(struct item_list *list);
 
 #endif

@@ -2,6 +2,7 @@
 #include "proto/item.h"
 
 #include "common/base/base_test.h"
+#include "common/base/mem.h"
 
 static const struct item samples[] = {
 	{ 0, 0, 0, STR("r") },
@@ -89,6 +90,55 @@ static void test_item_larger_than_its_buffer_is_noticed(void **state)
 	buf_fini(&out);
 }
 
+static void test_list_of_items_reads_as_they_were_added(void **state)
+{
+	struct item_list list;
+	struct wire_list out;
+
+	(void)state;
+	assert_int_equal(item_list_init(&list, COUNT_OF(samples)), 0);
+	for (size_t i = 0; i < COUNT_OF(samples); i++)
+		item_list_add(&list, &samples[i]);
+	item_list_add(&list, &samples[0]); /* more than was asked for: left out */
+	assert_int_equal(item_list_done(&list, &out), 0);
+	assert_int_equal(out.count, COUNT_OF(samples));
+	for (size_t i = 0; i < COUNT_OF(samples); i++) {
+		struct item got;
+
+		assert_int_equal(item_read(out.items[i], &got), 0);
+		expect_item(&got, &samples[i]);
+	}
+	item_list_fini(&list);
+}
+
+static void test_list_of_none_is_empty(void **state)
+{
+	struct item_list list;
+	struct wire_list out;
+
+	(void)state;
+	assert_int_equal(item_list_init(&list, 0), 0);
+	assert_int_equal(item_list_done(&list, &out), 0);
+	assert_int_equal(out.count, 0);
+	item_list_fini(&list);
+}
+
+static void test_list_too_large_for_a_message_says_so(void **state)
+{
+	const size_t bytes = 1 << 20, count = WIRE_MAX_BODY_BYTES / (1 << 20) + 1;
+	struct item item = { .name = str_make(mem_need(bytes), bytes) };
+	struct item_list list;
+	struct wire_list out;
+
+	(void)state;
+	assert_int_equal(item_list_init(&list, (uint32_t)count), 0);
+	for (size_t i = 0; i < count; i++)
+		item_list_add(&list, &item);
+	assert_int_equal(item_list_done(&list, &out), E_TOOBIG);
+	item_list_fini(&list);
+	mem_free((char *)item.name.p);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -97,6 +147,9 @@ int main(void)
 		cmocka_unit_test(test_items_follow_each_other),
 		cmocka_unit_test(test_item_without_a_name_is_refused),
 		cmocka_unit_test(test_item_larger_than_its_buffer_is_noticed),
+		cmocka_unit_test(test_list_of_items_reads_as_they_were_added),
+		cmocka_unit_test(test_list_of_none_is_empty),
+		cmocka_unit_test(test_list_too_large_for_a_message_says_so),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

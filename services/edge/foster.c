@@ -75,27 +75,6 @@ static void fill(struct sock *sock)
 	}
 }
 
-static int hold_rooms(struct sock *sock, const struct wire_list *rooms)
-{
-	struct edge *edge = sock->edge;
-	struct wire_list_walk w;
-	struct item item;
-	struct str text, key;
-	int err = 0;
-
-	wire_list_walk(rooms, &w);
-	while (!err && wire_list_next(&w, &text)) {
-		err = item_read(text, &item);
-		buf_reset(&edge->scratch);
-		if (!err)
-			err = room_key(sock->nsp->name, item.name, &edge->scratch, &key);
-		if (!err)
-			err = room_hold(sock, key, &item);
-	}
-	buf_reset(&edge->scratch);
-	return err;
-}
-
 static struct sock *make(struct edge *edge, const struct wire_session_foster *m)
 {
 	const struct profile_nsp *nsp = profile_nsp_find(edge->profile, m->nsp);
@@ -128,7 +107,7 @@ void foster_on_session(struct shard *shard, const struct wire_session_foster *m)
 	if (m->user_id.n)
 		sock->user = ask_make_user(m->user_id, STR("{}"), 0);
 	if ((m->user_id.n && !sock->user) || record_adopt(sock, m->pid, m->generation) ||
-	    hold_rooms(sock, &m->rooms)) {
+	    room_take_all(sock, &m->rooms)) {
 		record_let_go(sock);
 		return;
 	}

@@ -6,8 +6,6 @@
 #include "services/edge/record.h"
 #include "services/edge/restore.h"
 
-#define ITEMS_BYTES_MAX (4u << 20)
-
 static int add_part(struct buf *out, enum wire_id id, const void *message)
 {
 	struct blob *part = wire_pack(id, message);
@@ -40,8 +38,7 @@ static bool next_part(struct str *rest, struct str *part)
 
 static int pack_socket(const struct sock *sock, struct buf *out)
 {
-	struct buf text = BUF_INIT(ITEMS_BYTES_MAX);
-	struct str *items = mem_try((sock->room_count + 1) * sizeof(*items));
+	struct item_list rooms;
 	struct wire_handed_socket m = {
 		.nsp = sock->nsp->name,
 		.sid = sock_id_of(sock),
@@ -51,7 +48,7 @@ static int pack_socket(const struct sock *sock, struct buf *out)
 		.reminded = sock->refresh_told,
 		.positions = shard_offset(sock->edge),
 	};
-	int err = items ? 0 : E_NOMEM;
+	int err = item_list_init(&rooms, sock->room_count);
 
 	if (sock->user) {
 		m.user_id = sock->user->id;
@@ -59,22 +56,15 @@ static int pack_socket(const struct sock *sock, struct buf *out)
 		m.expires_ms = sock->user->expires_ms;
 	}
 	for (uint32_t i = 0; i < sock->room_count && !err; i++) {
-		const struct membership *in = &sock->rooms[i];
-		struct item item = { in->joined, in->shard, in->by_connect ? ITEM_BY_CONNECT : 0,
-				     room_name_of(in->room) };
-		size_t start = text.n;
+		struct item item = room_item(&sock->rooms[i]);
 
-		item_add(&text, &item);
-		items[i].n = text.n - start;
-		err = text.failed;
+		item_list_add(&rooms, &item);
 	}
-	for (uint32_t i = 0, at = 0; i < sock->room_count && !err; at += (uint32_t)items[i++].n)
-		items[i].p = text.p + at;
-	m.rooms = (struct wire_list){ .count = sock->room_count, .items = items };
+	if (!err)
+		err = item_list_done(&rooms, &m.rooms);
 	if (!err)
 		err = add_part(out, WIRE_HANDED_SOCKET, &m);
-	mem_free(items);
-	buf_fini(&text);
+	item_list_fini(&rooms);
 	return err;
 }
 
@@ -103,28 +93,6 @@ int handover_pack(struct session *s, struct buf *out)
 	return err;
 }
 
-static int join_rooms(struct sock *sock, const struct wire_list *rooms)
-{
-	struct edge *edge = sock->edge;
-	struct wire_list_walk w;
-	struct membership *m;
-	struct item item;
-	struct str text, key;
-	int err = 0;
-
-	wire_list_walk(rooms, &w);
-	while (!err && wire_list_next(&w, &text)) {
-		err = item_read(text, &item);
-		buf_reset(&edge->scratch);
-		if (!err)
-			err = room_key(sock->nsp->name, item.name, &edge->scratch, &key);
-		if (!err)
-			err = room_join(sock, key, &item, &m);
-	}
-	buf_reset(&edge->scratch);
-	return err;
-}
-
 static void on_timeout(struct wheel_timer *timer)
 {
 	struct restore *r = CONTAINER_OF(timer, struct restore, timer);
@@ -147,7 +115,7 @@ static int unpack_socket(struct session *s, const struct wire_handed_socket *m)
 			return E_NOMEM;
 	}
 	sock->refresh_told = m->reminded;
-	if (!restore_handed(sock, &had) || join_rooms(sock, &m->rooms))
+	if (!restore_handed(sock, &had) || room_take_all(sock, &m->rooms))
 		return E_NOMEM;
 	sock->restore->timer.fn = on_timeout;
 	svc_arm(edge->svc, &sock->restore->timer,

@@ -8,7 +8,6 @@
 #include "services/edge/op.h"
 
 #define LINGER_MS 5000u
-#define ITEMS_BYTES_MAX (4u << 20)
 
 struct str record_pid_of(const void *sock)
 {
@@ -30,21 +29,21 @@ static struct str user_id_of(const struct sock *sock)
 	return sock->user ? sock->user->id : STR_NONE;
 }
 
-void record_home_key(struct str user_id, struct str pid, struct buf *out)
-{
-	buf_addz(out, "session,");
-	buf_add(out, user_id.n ? user_id : pid);
-}
-
-static struct shard *home_of(const struct sock *sock)
+struct shard *record_home(struct edge *edge, struct str user_id, struct str pid)
 {
 	struct buf key = BUF_INIT(1024);
 	struct shard *home;
 
-	record_home_key(user_id_of(sock), record_pid_of(sock), &key);
-	home = shard_of(sock->edge, buf_str(&key));
+	buf_addz(&key, "session,");
+	buf_add(&key, user_id.n ? user_id : pid);
+	home = shard_of(edge, buf_str(&key));
 	buf_fini(&key);
 	return home;
+}
+
+static struct shard *home_of(const struct sock *sock)
+{
+	return record_home(sock->edge, user_id_of(sock), record_pid_of(sock));
 }
 
 static int begin(struct sock *sock, uint64_t generation)
@@ -84,41 +83,20 @@ int record_adopt(struct sock *sock, struct str pid, uint64_t generation)
 
 /* ── telling ── */
 
-struct items {
-	struct buf text;
-	struct str *list; /* OWNED */
-	uint32_t count;
-};
-
-static void items_fini(struct items *items)
-{
-	buf_fini(&items->text);
-	mem_free(items->list);
-}
-
 /* The socket's rooms; or only those the router has not heard of. */
-static int items_init(struct items *items, const struct sock *sock, bool all)
+static int list_rooms(const struct sock *sock, bool all, struct item_list *list,
+		      struct wire_list *rooms)
 {
-	*items = (struct items){ .text = BUF_INIT(ITEMS_BYTES_MAX) };
-	items->list = mem_try((sock->room_count + 1) * sizeof(struct str));
-	if (!items->list)
-		return E_NOMEM;
-	for (uint32_t i = 0; i < sock->room_count; i++) {
-		const struct membership *m = &sock->rooms[i];
-		struct item item = { m->joined, m->shard, m->by_connect ? ITEM_BY_CONNECT : 0,
-				     room_name_of(m->room) };
-		size_t start = items->text.n;
+	int err = item_list_init(list, sock->room_count);
 
-		if (m->joined == 0 || (!all && m->saved))
-			continue;
-		item_add(&items->text, &item);
-		items->list[items->count++].n = items->text.n - start;
+	for (uint32_t i = 0; i < sock->room_count && !err; i++) {
+		const struct membership *m = &sock->rooms[i];
+		struct item item = room_item(m);
+
+		if (m->joined != 0 && (all || !m->saved))
+			item_list_add(list, &item);
 	}
-	if (items->text.failed)
-		return items->text.failed;
-	for (uint32_t i = 0, at = 0; i < items->count; at += (uint32_t)items->list[i++].n)
-		items->list[i].p = items->text.p + at;
-	return 0;
+	return err ? err : item_list_done(list, rooms);
 }
 
 static void mark_saved(struct sock *sock)
@@ -129,7 +107,7 @@ static void mark_saved(struct sock *sock)
 
 int record_tell(struct sock *sock)
 {
-	struct items items;
+	struct item_list list;
 	struct wire_session m = {
 		.ref = sock->save_ref,
 		.pid = record_pid_of(sock),
@@ -140,12 +118,11 @@ int record_tell(struct sock *sock)
 		.generation = sock->generation,
 		.parked_ms = sock->state == SOCK_PARKED ? clock_ms() - sock->parked_at_ms + 1 : 0,
 	};
-	int err = items_init(&items, sock, true);
+	int err = list_rooms(sock, true, &list, &m.rooms);
 
-	m.rooms = (struct wire_list){ .count = items.count, .items = items.list };
 	if (!err)
 		err = bus_link_send_msg(sock->home->link, WIRE_SESSION, &m, true);
-	items_fini(&items);
+	item_list_fini(&list);
 	if (err && err != E_FULL && err != E_CLOSED && err != E_AGAIN) {
 		log_warn("record",
 			 "a session is too large to be kept: its client cannot be recovered",
@@ -175,6 +152,12 @@ static void tell_later(struct sock *sock)
 	home->syncing |= bus_link_up(home->link);
 }
 
+static void tell(struct sock *sock)
+{
+	if (!sock->home || record_tell(sock))
+		tell_later(sock);
+}
+
 static void want_answer(struct sock *sock)
 {
 	sock->save_ref = ++sock->edge->last_ref;
@@ -185,8 +168,7 @@ void record_save(struct sock *sock)
 	if (!sock->pid[0])
 		return;
 	want_answer(sock);
-	if (!sock->home || record_tell(sock))
-		tell_later(sock);
+	tell(sock);
 }
 
 static void tell_rooms(struct sock *sock, const struct wire_session_rooms *changes)
@@ -198,7 +180,6 @@ static void tell_rooms(struct sock *sock, const struct wire_session_rooms *chang
 		return; /* with the whole */
 	m.ref = sock->save_ref;
 	m.pid = record_pid_of(sock);
-	m.user_id = user_id_of(sock);
 	m.generation = sock->generation;
 	if (bus_link_send_msg(sock->home->link, WIRE_SESSION_ROOMS, &m, true))
 		tell_later(sock);
@@ -207,23 +188,22 @@ static void tell_rooms(struct sock *sock, const struct wire_session_rooms *chang
 bool record_save_joined(struct sock *sock)
 {
 	struct wire_session_rooms m = { 0 };
-	struct items items;
+	struct item_list list;
 	bool some;
 
 	if (!sock->pid[0])
 		return false;
-	if (items_init(&items, sock, false)) {
-		items_fini(&items);
+	if (list_rooms(sock, false, &list, &m.joined)) {
+		item_list_fini(&list);
 		record_end(sock); /* out of memory: better no recovery than a wrong one */
 		return false;
 	}
-	some = items.count > 0;
-	m.joined = (struct wire_list){ .count = items.count, .items = items.list };
+	some = m.joined.count > 0;
 	if (some) {
 		tell_rooms(sock, &m);
 		mark_saved(sock);
 	}
-	items_fini(&items);
+	item_list_fini(&list);
 	return some;
 }
 
@@ -243,8 +223,7 @@ void record_move_all(struct edge *edge)
 		if (home == sock->home)
 			continue;
 		sock->home = home;
-		if (!home || record_tell(sock))
-			tell_later(sock);
+		tell(sock);
 	}
 }
 

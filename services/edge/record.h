@@ -19,8 +19,8 @@ struct sock *record_sock_of(struct list *home_node);
 
 /* Whether clients are offered to come back. */
 bool record_offered(const struct edge *edge);
-/* Name of what decides which router keeps the sessions of a user; appended to out. */
-void record_home_key(struct str user_id, struct str pid, struct buf *out);
+/* Whose router keeps the sessions of this user (of nobody in particular: this session); NULL while none is known. */
+struct shard *record_home(struct edge *edge, struct str user_id, struct str pid);
 /* Give the socket a private id of its own; it must have its user. E_NOMEM. */
 int record_begin(struct sock *sock) MUST_CHECK;
 /* Or that of an earlier life: a router has given us the claim to it. */

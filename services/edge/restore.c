@@ -63,7 +63,6 @@ void restore_free(struct sock *sock)
 static void ask(struct restore *r)
 {
 	struct sock *sock = r->sock;
-	struct buf key = BUF_INIT(1024);
 	struct str user_id = sock->user ? sock->user->id : STR_NONE;
 	struct str pid = str_make(r->pid, EDGE_ID_BYTES);
 	struct wire_resume m = {
@@ -74,9 +73,7 @@ static void ask(struct restore *r)
 		.user_id = user_id,
 	};
 
-	record_home_key(user_id, pid, &key);
-	r->home = shard_of(sock->edge, buf_str(&key));
-	buf_fini(&key);
+	r->home = record_home(sock->edge, user_id, pid);
 	if (r->home && bus_link_send_msg(r->home->link, WIRE_RESUME, &m, true))
 		log_debug("restore", "asked again when the router is back");
 }
@@ -155,28 +152,13 @@ static void go_on_fresh(struct sock *sock)
 		op_go_on(op, OP_JOIN);
 }
 
-static int join_rooms(struct sock *sock, const struct wire_list *rooms)
+/* What the namespace's rules had joined they claim again, or it is left: the token may say something else now. */
+static int take_rooms(struct sock *sock, const struct wire_list *rooms)
 {
-	struct edge *edge = sock->edge;
-	struct wire_list_walk w;
-	struct membership *m;
-	struct item item;
-	struct str text, key;
-	int err = 0;
+	int err = room_take_all(sock, rooms);
 
-	wire_list_walk(rooms, &w);
-	while (!err && wire_list_next(&w, &text)) {
-		if (item_read(text, &item))
-			continue;
-		buf_reset(&edge->scratch);
-		err = room_key(sock->nsp->name, item.name, &edge->scratch, &key);
-		if (!err)
-			err = room_join(sock, key, &item, &m);
-		/* What the namespace's rules had joined they claim again, or it is left: the token may say something else now. */
-		if (!err)
-			m->stale = m->by_connect;
-	}
-	buf_reset(&edge->scratch);
+	for (uint32_t i = 0; i < sock->room_count; i++)
+		sock->rooms[i].stale = sock->rooms[i].by_connect;
 	return err;
 }
 
@@ -204,7 +186,7 @@ void restore_on_resumed(struct edge *edge, const struct wire_resumed *m)
 		return;
 	}
 	memcpy(sock->id, m->sid.p, EDGE_ID_BYTES);
-	if (join_rooms(sock, &m->rooms))
+	if (take_rooms(sock, &m->rooms))
 		r->gap = true; /* too many, or no memory: told as a fresh one */
 	if (old && old != sock && old->session && old->session != sock->session)
 		session_close(old->session, METRIC_CLOSED_TAKEN); /* it came a moment earlier */
@@ -257,31 +239,22 @@ static uint64_t asked_from(const struct restore *r, const struct membership *m)
 static int ask_part(struct restore *r, const struct shard *shard)
 {
 	const struct sock *sock = r->sock;
-	struct buf text = BUF_INIT(8u << 20);
-	struct str *items = mem_try((sock->room_count + 1) * sizeof(*items));
+	struct item_list rooms;
 	struct wire_replay m = { .ref = r->ref, .sid = sock_id_of(r->sock) };
-	uint32_t n = 0;
-	int err = items ? 0 : E_NOMEM;
+	int err = item_list_init(&rooms, sock->room_count);
 
 	for (uint32_t i = 0; i < sock->room_count && !err; i++) {
 		const struct membership *in = &sock->rooms[i];
 		struct item item = { asked_from(r, in), shard->id, 0, room_key_of(in->room) };
-		size_t start = text.n;
 
-		if (in->room->shard != shard)
-			continue;
-		item_add(&text, &item);
-		items[n++].n = text.n - start;
+		if (in->room->shard == shard)
+			item_list_add(&rooms, &item);
 	}
 	if (!err)
-		err = text.failed;
-	for (uint32_t i = 0, at = 0; i < n && !err; at += (uint32_t)items[i++].n)
-		items[i].p = text.p + at;
-	m.rooms = (struct wire_list){ .count = n, .items = items };
+		err = item_list_done(&rooms, &m.rooms);
 	if (!err)
 		err = bus_link_send_msg(shard->link, WIRE_REPLAY, &m, true);
-	mem_free(items);
-	buf_fini(&text);
+	item_list_fini(&rooms);
 	return err;
 }
 

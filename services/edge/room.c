@@ -261,6 +261,35 @@ int room_hold(struct sock *sock, struct str key, const struct item *item)
 	return 0;
 }
 
+struct item room_item(const struct membership *m)
+{
+	return (struct item){ m->joined, m->shard, m->by_connect ? ITEM_BY_CONNECT : 0,
+			      room_name_of(m->room) };
+}
+
+int room_take_all(struct sock *sock, const struct wire_list *rooms)
+{
+	struct buf *scratch = &sock->edge->scratch;
+	struct wire_list_walk w;
+	struct membership *m;
+	struct item item;
+	struct str text, key;
+	int err = 0;
+
+	wire_list_walk(rooms, &w);
+	while (!err && wire_list_next(&w, &text)) {
+		err = item_read(text, &item);
+		buf_reset(scratch);
+		if (!err)
+			err = room_key(sock->nsp->name, item.name, scratch, &key);
+		if (!err)
+			err = sock->state == SOCK_PARKED ? room_hold(sock, key, &item)
+							 : room_join(sock, key, &item, &m);
+	}
+	buf_reset(scratch);
+	return err;
+}
+
 static void remove_index(struct room *room, uint32_t index)
 {
 	uint32_t last = --room->count;

@@ -71,6 +71,10 @@ int room_join(struct sock *sock, struct str key, const struct item *item,
 	      struct membership **membership) MUST_CHECK;
 /* The same for a parked socket, which holds it. */
 int room_hold(struct sock *sock, struct str key, const struct item *item) MUST_CHECK;
+/* As the socket's session has it: BORROWED from the room. */
+struct item room_item(const struct membership *m);
+/* All rooms of a session (items of proto/bus.def): joined, or (by a parked socket) held. The first error; also E_TRUNCATED, E_RANGE of an item. */
+int room_take_all(struct sock *sock, const struct wire_list *rooms) MUST_CHECK;
 bool room_leave(struct sock *sock, struct str key); /* false: was not in it */
 void room_leave_unconfirmed(struct sock *sock);
 void room_leave_stale(struct sock *sock); /* and tell the session's router */

@@ -17,8 +17,7 @@
 
 static int give(struct session *s, struct peer *edge)
 {
-	struct buf text = BUF_INIT(64u << 20);
-	struct str *items = mem_try((s->room_count + 1) * sizeof(*items));
+	struct item_list list;
 	struct wire_session_foster m = {
 		.pid = session_pid_of(s),
 		.sid = session_sid_of(s),
@@ -27,13 +26,11 @@ static int give(struct session *s, struct peer *edge)
 		.generation = s->generation,
 		.parked_ms = clock_ms() - s->parked_ms,
 	};
-	int err = items ? session_items(s, &text, items) : E_NOMEM;
+	int err = session_rooms(s, &list, &m.rooms);
 
-	m.rooms = (struct wire_list){ .count = s->room_count, .items = items };
 	if (!err)
 		err = bus_link_send_msg(edge->link, WIRE_SESSION_FOSTER, &m, true);
-	mem_free(items);
-	buf_fini(&text);
+	item_list_fini(&list);
 	if (!err)
 		metrics_inc(METRIC_FOSTERED);
 	return err;

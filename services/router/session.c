@@ -5,7 +5,6 @@
 #include "common/base/mem.h"
 #include "common/log/log.h"
 #include "common/metrics/metrics.h"
-#include "proto/item.h"
 #include "services/router/persist.h"
 
 /* Of one user, where connections per user are limited. */
@@ -458,28 +457,23 @@ static const char *refusal(struct router *router, struct session *s, const struc
 	return "";
 }
 
-int session_items(const struct session *s, struct buf *text, struct str *items)
+int session_rooms(const struct session *s, struct item_list *list, struct wire_list *rooms)
 {
-	for (uint32_t i = 0; i < s->room_count; i++) {
+	int err = item_list_init(list, s->room_count);
+
+	for (uint32_t i = 0; i < s->room_count && !err; i++) {
 		const struct session_room *room = s->rooms[i];
 		struct item item = { room->place, room->shard, room->bits,
 				     str_make(room->name, room->bytes) };
 
-		items[i].n = text->n;
-		item_add(text, &item);
-		items[i].n = text->n - items[i].n;
+		item_list_add(list, &item);
 	}
-	if (text->failed)
-		return text->failed;
-	for (uint32_t i = 0, at = 0; i < s->room_count; at += (uint32_t)items[i++].n)
-		items[i].p = text->p + at;
-	return 0;
+	return err ? err : item_list_done(list, rooms);
 }
 
 struct blob *session_pack(const struct session *s)
 {
-	struct buf text = BUF_INIT(64u << 20);
-	struct str *items = mem_try((s->room_count + 1) * sizeof(*items));
+	struct item_list list;
 	struct wire_session m = {
 		.pid = session_pid_of(s),
 		.sid = session_sid_of(s),
@@ -490,12 +484,9 @@ struct blob *session_pack(const struct session *s)
 	};
 	struct blob *packed = NULL;
 
-	if (items && session_items(s, &text, items) == 0) {
-		m.rooms = (struct wire_list){ .count = s->room_count, .items = items };
+	if (session_rooms(s, &list, &m.rooms) == 0)
 		packed = wire_pack(WIRE_SESSION, &m);
-	}
-	mem_free(items);
-	buf_fini(&text);
+	item_list_fini(&list);
 	return packed;
 }
 
@@ -506,31 +497,24 @@ void session_on_resume(struct peer *peer, const struct wire_resume *m)
 	struct wire_resumed answer_m = { .ref = m->ref,
 					 .pid = m->pid,
 					 .code = str_of(refusal(router, s, m)) };
-	struct buf text = BUF_INIT(64u << 20);
-	struct str *items = NULL;
+	struct item_list list = { .items = NULL };
 
-	if (s && answer_m.code.n == 0) {
-		items = mem_try((s->room_count + 1) * sizeof(*items));
-		if (!items || session_items(s, &text, items)) {
-			answer_m.code = STR("UNKNOWN");
-		} else {
-			s->generation++;
-			if (s->owner && s->owner != peer)
-				tell_taken(s->owner, s);
-			set_conn(s, m->conn);
-			session_own(s, peer);
-			unpark(s);
-			persist_session(s, NULL, 0);
-			answer_m.sid = session_sid_of(s);
-			answer_m.generation = s->generation;
-			answer_m.rooms =
-				(struct wire_list){ .count = s->room_count, .items = items };
-		}
+	if (answer_m.code.n == 0 && session_rooms(s, &list, &answer_m.rooms))
+		answer_m.code = STR("UNKNOWN");
+	if (answer_m.code.n == 0) {
+		s->generation++;
+		if (s->owner && s->owner != peer)
+			tell_taken(s->owner, s);
+		set_conn(s, m->conn);
+		session_own(s, peer);
+		unpark(s);
+		persist_session(s, NULL, 0);
+		answer_m.sid = session_sid_of(s);
+		answer_m.generation = s->generation;
 	}
 	metrics_inc(answer_m.code.n ? METRIC_RESUMES_REFUSED : METRIC_RESUMES);
 	say(peer, WIRE_RESUMED, &answer_m);
-	mem_free(items);
-	buf_fini(&text);
+	item_list_fini(&list);
 }
 
 void session_forget_peer(struct peer *peer)

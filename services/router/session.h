@@ -15,6 +15,7 @@
 #ifndef ROOMWIRE_ROUTER_SESSION_H
 #define ROOMWIRE_ROUTER_SESSION_H
 
+#include "proto/item.h"
 #include "services/router/router.h"
 
 #define SESSION_ID_BYTES 64
@@ -45,8 +46,9 @@ struct session {
 	char text[]; /* pid, sid, nsp, user id */
 };
 
-/* The session's rooms as items: text and items are the caller's (items: room_count of them). 0, E_NOMEM, E_TOOBIG. */
-int session_items(const struct session *s, struct buf *text, struct str *items) MUST_CHECK;
+/* The session's rooms: list is the caller's to fini, also after an error. 0, E_NOMEM, E_TOOBIG. */
+int session_rooms(const struct session *s, struct item_list *list,
+		  struct wire_list *rooms) MUST_CHECK;
 struct str session_sid_of(const struct session *s);
 struct str session_nsp_of(const struct session *s);
 struct str session_user_id_of(const struct session *s);
