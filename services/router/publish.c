@@ -65,6 +65,9 @@ static struct message *make_message(struct router *router, const struct bus_mess
 		.is_volatile = p->is_volatile,
 		.attachments = p->attachments,
 		.all = p->all,
+		.verb = p->verb,
+		.targets = p->targets,
+		.user_id = p->user_id,
 	};
 	struct message *msg = mem_try(sizeof(*msg) + m->payload_count * sizeof(struct blob *));
 
