@@ -9,6 +9,9 @@
 #include "services/router/room.h"
 #include "services/router/session.h"
 
+#define ID_PAGE "2000"
+#define ID_BYTES 16
+#define ID_TRIM_EVERY 1024u
 #define PAGE "100" /* a page stays below the largest reply of the adapter */
 #define KEY_BYTES_MAX 256
 
@@ -25,7 +28,9 @@ struct persist {
 	bool hole; /* something was not written since `from` was */
 	uint64_t floor;
 	struct list savings; /* struct saving */
-	char history[KEY_BYTES_MAX], sessions[KEY_BYTES_MAX], from[KEY_BYTES_MAX];
+	char history[KEY_BYTES_MAX], sessions[KEY_BYTES_MAX], from[KEY_BYTES_MAX],
+		ids[KEY_BYTES_MAX];
+	uint32_t ids_written;
 	char cursor[64]; /* where reading goes on */
 };
 
@@ -136,6 +141,14 @@ static void on_sessions(void *ctx, int err, const struct redis_reply *reply)
 		read_sessions(p);
 }
 
+static void next_page(struct persist *p, const struct redis_reply *entries)
+{
+	const struct redis_reply *last = adapt_redis_item(entries, entries->count - 1);
+	struct str id = adapt_redis_item(last, 0)->text;
+
+	snprintf(p->cursor, sizeof(p->cursor), "(%.*s", (int)(id.n > 48 ? 48 : id.n), id.p);
+}
+
 /* [id, [b, BODY, p, PAYLOAD, …]] */
 static void take_message(struct router *router, const struct redis_reply *entry)
 {
@@ -170,15 +183,58 @@ static void on_history(void *ctx, int err, const struct redis_reply *reply)
 	for (size_t i = 0; i < reply->count; i++)
 		take_message(p->router, adapt_redis_item(reply, i));
 	if (reply->count > 0) {
-		const struct redis_reply *last = adapt_redis_item(reply, reply->count - 1);
-		struct str id = adapt_redis_item(last, 0)->text;
-
-		snprintf(p->cursor, sizeof(p->cursor), "(%.*s", (int)(id.n > 48 ? 48 : id.n), id.p);
+		next_page(p, reply);
 		read_history(p);
 		return;
 	}
 	snprintf(p->cursor, sizeof(p->cursor), "0");
 	read_sessions(p);
+}
+
+/* [MILLISECONDS-N, [u, ID]] */
+static void take_id(struct router *router, const struct redis_reply *entry)
+{
+	struct str when = adapt_redis_item(entry, 0)->text, rest;
+	struct str id = adapt_redis_item(adapt_redis_item(entry, 1), 1)->text;
+	uint64_t parts[2], at = 0, wall = clock_wall_ms(), now = clock_ms(), age;
+
+	if (id.n != ID_BYTES || !str_cut(when, '-', &when, &rest) || str_to_u64(when, &at))
+		return;
+	memcpy(parts, id.p, sizeof(parts));
+	age = wall > at ? wall - at : 0;
+	if (idset_add(&router->ids, parts[0], parts[1], now > age ? now - age : 0, NULL) == E_NOMEM)
+		log_warn("persist", "out of memory: an event id is forgotten");
+}
+
+static void on_ids(void *ctx, int err, const struct redis_reply *reply);
+
+static void read_ids(struct persist *p)
+{
+	struct str argv[] = { STR("XRANGE"), key(p->ids),  str_of(p->cursor),
+			      STR("+"),      STR("COUNT"), STR(ID_PAGE) };
+
+	if (!ask(p, argv, 6, on_ids, p))
+		give_up(p, E_UNAVAILABLE);
+}
+
+static void on_ids(void *ctx, int err, const struct redis_reply *reply)
+{
+	struct persist *p = ctx;
+
+	if (err || p->router->settled) {
+		give_up(p, err ? err : E_TIMEOUT);
+		return;
+	}
+	for (size_t i = 0; i < reply->count; i++)
+		take_id(p->router, adapt_redis_item(reply, i));
+	metrics_set(METRIC_EVENT_IDS, idset_count(&p->router->ids));
+	if (reply->count > 0) {
+		next_page(p, reply);
+		read_ids(p);
+		return;
+	}
+	snprintf(p->cursor, sizeof(p->cursor), "-");
+	read_history(p);
 }
 
 static void on_from(void *ctx, int err, const struct redis_reply *reply)
@@ -198,7 +254,7 @@ static void on_from(void *ctx, int err, const struct redis_reply *reply)
 	}
 	p->floor = from > window ? from : window;
 	snprintf(p->cursor, sizeof(p->cursor), "-");
-	read_history(p);
+	read_ids(p);
 }
 
 static void begin_loading(struct persist *p)
@@ -260,6 +316,30 @@ static void on_message_written(void *ctx, int err, const struct redis_reply *rep
 	mem_free(w);
 }
 
+/* Before the event it belongs to: who knows the one knows the other. */
+static void write_id(struct persist *p, const struct pending *pending)
+{
+	const struct conf *conf = &p->router->svc->conf;
+	uint64_t parts[2] = { pending->uid_high, pending->uid_low };
+	char since[24], most[24];
+	struct str add[] = { STR("XADD"), key(p->ids), STR("MINID"), STR("~"),
+			     STR_NONE,    STR("*"),    STR("u"),     STR_NONE };
+	struct str trim[] = { STR("XTRIM"), key(p->ids), STR("MAXLEN"), STR("~"), STR_NONE };
+
+	if (!pending->uid_high && !pending->uid_low)
+		return;
+	snprintf(since, sizeof(since), "%llu",
+		 (unsigned long long)(clock_wall_ms() - (uint64_t)conf->event_id_seconds * 1000));
+	add[4] = str_of(since);
+	add[7] = str_make((const char *)parts, sizeof(parts));
+	ask(p, add, 8, on_written, p);
+	if (++p->ids_written % ID_TRIM_EVERY)
+		return;
+	snprintf(most, sizeof(most), "%lld", (long long)conf->event_id_count);
+	trim[4] = str_of(most);
+	ask(p, trim, 5, on_written, p);
+}
+
 void persist_message(struct router *router, const struct message *message, struct pending *pending)
 {
 	struct persist *p = router->persist;
@@ -280,6 +360,7 @@ void persist_message(struct router *router, const struct message *message, struc
 	}
 	if (p->hole)
 		note_whole(p); /* this one and all behind it */
+	write_id(p, pending);
 	*w = (struct writing){ p, pending };
 	snprintf(since, sizeof(since), "%llu",
 		 (unsigned long long)(clock_wall_ms() - window_ms(router)));
@@ -417,6 +498,8 @@ int persist_open(struct router *router)
 	snprintf(p->sessions, sizeof(p->sessions), "%.64s:%.64s:sessions", conf->redis_prefix,
 		 router->svc->instance);
 	snprintf(p->from, sizeof(p->from), "%.64s:%.64s:from", conf->redis_prefix,
+		 router->svc->instance);
+	snprintf(p->ids, sizeof(p->ids), "%.64s:%.64s:ids", conf->redis_prefix,
 		 router->svc->instance);
 	spec.handlers.ctx = p;
 	err = adapt_redis_open(&spec, &p->redis);

@@ -3,6 +3,7 @@
  * History and sessions in Redis, where it is set: what this router has said it has survives it and every edge together.
  *
  *   PREFIX:INSTANCE:history    stream: each message of the recovery window, the DELIVER's body and its payload frames
+ *   PREFIX:INSTANCE:ids        stream: the id of each event of the last EVENT_ID_SECONDS, EVENT_ID_COUNT at most
  *   PREFIX:INSTANCE:sessions   hash by private id: the SESSION as an edge told it
  *   PREFIX:INSTANCE:from       place from which on the stream has every message
  *
