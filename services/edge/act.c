@@ -28,7 +28,7 @@ static int render_key(struct op *op, const struct tmpl *t, struct str *key)
 	int err = tmpl_render(t, &op->env, &name);
 
 	if (!err)
-		err = name.failed
+		err = name.failed || room_is_reserved(buf_str(&name))
 			      ? E_RANGE
 			      : room_key(op->sock->nsp->name, buf_str(&name), &edge->scratch, key);
 	buf_fini(&name);
@@ -112,9 +112,11 @@ static int render_rooms(struct op *op, const struct action *action, struct buf *
 		err = tmpl_render(&action->rooms[i], &op->env, out);
 		ends[i] = out->n;
 	}
-	for (uint32_t i = 0; i < action->room_count && !err; i++)
+	for (uint32_t i = 0; i < action->room_count && !err; i++) {
 		rooms[i] =
 			str_make(out->p + (i ? ends[i - 1] : 0), ends[i] - (i ? ends[i - 1] : 0));
+		err = room_is_reserved(rooms[i]) ? E_RANGE : 0;
+	}
 	return out->failed ? out->failed : err;
 }
 

@@ -3,7 +3,9 @@
 
 #include "common/base/clock.h"
 #include "common/base/hash.h"
+#include "common/base/mem.h"
 #include "common/log/log.h"
+#include "services/edge/command.h"
 #include "services/edge/foster.h"
 #include "services/edge/record.h"
 #include "services/edge/restore.h"
@@ -20,6 +22,8 @@ struct delivery {
 		 255]; /* the packet and its attachments; encoded when the first member is found */
 	uint32_t frame_count;
 	bool failed;
+	struct sock **found; /* OWNED: those a command is for */
+	uint32_t found_count, found_cap;
 	bool spread; /* over several routers */
 };
 
@@ -81,6 +85,11 @@ static void hold(struct delivery *d, struct sock *sock)
 		sock_hold(sock, d->frames[i]);
 }
 
+static bool is_of_user(const struct wire_deliver *m, const struct sock *sock)
+{
+	return m->user_id.n == 0 || (sock->user && str_eq(sock->user->id, m->user_id));
+}
+
 /*
  * Of an event that comes by several routers: has it been queued for this connection? What an earlier connection of the socket was sent may never have
  * arrived: there the offset it came back with decides.
@@ -96,6 +105,20 @@ static bool was_shown(const struct delivery *d, const struct sock *sock)
 			 m->uid_low, clock_ms(), NULL) == E_EXISTS;
 }
 
+/* A command's sockets are collected first: what it does to them changes the rooms. */
+static void find(struct delivery *d, struct sock *sock)
+{
+	if (!is_of_user(d->deliver, sock))
+		return;
+	if (sock->restore)
+		restore_keep(sock, d->shard, d->m);
+	else if (d->found_count < d->found_cap ||
+		 mem_grow((void **)&d->found, &d->found_cap, sizeof(struct sock *)) == 0)
+		d->found[d->found_count++] = sock;
+	else
+		d->failed = true;
+}
+
 static void deliver_to(struct delivery *d, struct sock *sock, const struct membership *m)
 {
 	uint64_t place = d->deliver->place;
@@ -109,6 +132,10 @@ static void deliver_to(struct delivery *d, struct sock *sock, const struct membe
 		return; /* it is among what the router repeats */
 	if (was_shown(d, sock))
 		return;
+	if (d->deliver->verb) {
+		find(d, sock);
+		return;
+	}
 	metrics_inc(METRIC_DELIVERIES);
 	if (sock->state != SOCK_CONNECTED) {
 		hold(d, sock);
@@ -181,6 +208,9 @@ static void deliver(struct shard *shard, const struct bus_message *m)
 			each_member(&d, room, true);
 	each_room(&d);
 	buf_reset(&d.edge->scratch);
+	for (uint32_t i = 0; i < d.found_count; i++)
+		command_run(d.found[i], d.deliver);
+	mem_free(d.found);
 	for (uint32_t i = 0; i < d.frame_count; i++)
 		frame_unref(&d.frames[i]);
 	if (d.failed)
@@ -193,7 +223,9 @@ static bool is_member(const struct delivery *d, const struct sock *sock, struct 
 {
 	const struct room *room = find_room(d, name, key);
 
-	return room && room_membership(sock, room);
+	const struct membership *in = room ? room_membership(sock, room) : NULL;
+
+	return in && !in->out;
 }
 
 /* The rules of `deliver`, seen from one socket. */
@@ -203,6 +235,8 @@ static bool is_for(const struct delivery *d, const struct sock *sock)
 	struct wire_list_walk w;
 	struct str name, key;
 
+	if (!is_of_user(m, sock))
+		return false;
 	wire_list_walk(&m->except, &w);
 	while (wire_list_next(&w, &name))
 		if (is_member(d, sock, name, &key))
@@ -227,6 +261,24 @@ void deliver_repeat(struct shard *shard, struct sock *sock, const struct bus_mes
 	if (is_for(&d, sock) && !was_shown(&d, sock))
 		restore_keep(sock, shard, m);
 	buf_reset(&d.edge->scratch);
+}
+
+bool deliver_is_for(struct sock *sock, const struct tail_item *item, const struct bus_message *m)
+{
+	struct delivery d = { .edge = sock->edge,
+			      .shard = item->shard,
+			      .m = m,
+			      .deliver = &m->any.deliver,
+			      .spread = m->any.deliver.all.count > 0 };
+	bool yes = is_for(&d, sock), in_one = d.spread;
+	struct wire_list_walk w;
+	struct str name, key;
+
+	wire_list_walk(&d.deliver->rooms, &w);
+	while (yes && !in_one && wire_list_next(&w, &name))
+		in_one = is_member(&d, sock, name, &key);
+	buf_reset(&sock->edge->scratch);
+	return yes && in_one;
 }
 
 void deliver_now(struct shard *shard, const struct bus_message *m)

@@ -16,6 +16,8 @@ struct sock;
 void deliver_on_message(void *ctx, struct bus_link *link, const struct bus_message *m);
 /* A message of the shard's history for one socket that is being recovered. m: the DELIVER as it was. */
 void deliver_repeat(struct shard *shard, struct sock *sock, const struct bus_message *m);
+/* Whether a kept message is for the socket, by the rooms it is in now. m: the item, read. */
+bool deliver_is_for(struct sock *sock, const struct tail_item *item, const struct bus_message *m);
 /* As if it came now: for fill.c. */
 void deliver_now(struct shard *shard, const struct bus_message *m);
 /* Frames of a DELIVER with this offset (may be empty): m->payload_count of them, or fewer when out of memory. */

@@ -34,6 +34,20 @@ void fill_begin(struct shard *shard)
 	}
 }
 
+void fill_room_begin(struct room *room)
+{
+	struct shard *shard = room->shard;
+
+	if (room->filling)
+		return;
+	if (shard->filling == 0) {
+		shard->filling_ms = clock_ms();
+		shard->passed = shard->place;
+	}
+	room->filling = true;
+	shard->filling++;
+}
+
 static int by_place(const void *a, const void *b)
 {
 	const struct tail_item *x = *(struct tail_item *const *)a;

@@ -144,8 +144,7 @@ static void greet(struct op *op)
 	sock_send_held(sock);
 }
 
-/* The room every socket has for itself. */
-static int join_own(struct sock *sock)
+static int join_reserved(struct sock *sock, struct str name)
 {
 	struct edge *edge = sock->edge;
 	struct membership *m;
@@ -153,7 +152,7 @@ static int join_own(struct sock *sock)
 	int err;
 
 	buf_reset(&edge->scratch);
-	err = room_key(sock->nsp->name, sock_id_of(sock), &edge->scratch, &key);
+	err = room_key(sock->nsp->name, name, &edge->scratch, &key);
 	if (!err)
 		err = room_join(sock, key, NULL, &m);
 	buf_reset(&edge->scratch);
@@ -162,6 +161,16 @@ static int join_own(struct sock *sock)
 	m->by_connect = true;
 	m->stale = false;
 	return 0;
+}
+
+/* The rooms every socket is in: its own, and that of all. */
+static int join_own(struct sock *sock)
+{
+	int err = join_reserved(sock, sock_id_of(sock));
+
+	if (!err && room_own_count(sock->edge) > 1)
+		err = join_reserved(sock, STR(ROOM_ALL));
+	return err;
 }
 
 /* Begin as somebody new after all. */

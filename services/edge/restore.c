@@ -5,6 +5,7 @@
 
 #include "common/base/mem.h"
 #include "common/log/log.h"
+#include "services/edge/command.h"
 #include "services/edge/deliver.h"
 #include "services/edge/record.h"
 
@@ -43,6 +44,7 @@ static void drop_kept(struct restore *r)
 	r->kept = NULL;
 	r->kept_cap = 0;
 	r->kept_bytes = 0;
+	r->commanded = false;
 }
 
 void restore_free(struct sock *sock)
@@ -305,6 +307,8 @@ void restore_keep(struct sock *sock, struct shard *shard, const struct bus_messa
 	struct restore *r = sock->restore;
 	struct tail_item *item = NULL;
 
+	r->commanded |= m->any.deliver.verb != COMMAND_NONE;
+	r->gap |= m->any.deliver.verb >= COMMAND_DISCONNECT; /* it may come as somebody new */
 	if (r->kept_count < r->kept_cap ||
 	    mem_grow((void **)&r->kept, &r->kept_cap, sizeof(struct tail_item *)) == 0)
 		item = tail_copy(shard, m, m->any.deliver.place);
@@ -323,22 +327,36 @@ static int by_place(const void *a, const void *b)
 	return x->place < y->place ? -1 : x->place > y->place;
 }
 
-static void hold(struct sock *sock, const struct tail_item *item, struct str offset)
+static void hold(struct sock *sock, const struct bus_message *m, struct str offset)
 {
-	struct str payload[WIRE_MAX_PAYLOADS];
 	struct frame *frames[WIRE_MAX_PAYLOADS];
-	struct bus_message m;
-	uint32_t n;
+	uint32_t n = deliver_encode(sock->edge, m, offset, frames);
 
-	if (!tail_read(item, &m, payload))
-		return;
-	n = deliver_encode(sock->edge, &m, offset, frames);
-	if (n != m.payload_count && sock->session)
+	if (n != m->payload_count && sock->session)
 		session_close(sock->session, METRIC_CLOSED_SLOW);
 	for (uint32_t i = 0; i < n; i++) {
 		sock_hold(sock, frames[i]);
 		frame_unref(&frames[i]);
 	}
+}
+
+/* What was kept, in its order: an event is held for the client, a command is done. */
+static void do_kept(struct restore *r, const struct tail_item *item, struct str offset)
+{
+	struct str payload[WIRE_MAX_PAYLOADS];
+	struct sock *sock = r->sock;
+	struct bus_message m;
+
+	if (!tail_read(item, &m, payload))
+		return;
+	if (m.any.deliver.verb == COMMAND_NONE) {
+		if (!r->commanded || deliver_is_for(sock, item, &m))
+			hold(sock, &m, offset);
+		return;
+	}
+	command_mark_out(sock, &m.any.deliver);
+	if (m.any.deliver.verb == COMMAND_JOIN)
+		command_run(sock, &m.any.deliver); /* where it is in none of them yet */
 }
 
 void restore_end(struct sock *sock)
@@ -358,9 +376,11 @@ void restore_end(struct sock *sock)
 		offset_set(&r->had, item->shard->id, item->place);
 		buf_reset(&text);
 		offset_write(&r->had, &text);
-		hold(sock, item, offered ? buf_str(&text) : STR_NONE);
+		do_kept(r, item, offered ? buf_str(&text) : STR_NONE);
 	}
 	buf_fini(&text);
+	if (r->commanded && sock->session)
+		command_leave_out(sock);
 	sock->restore = r;
 	restore_free(sock);
 }
@@ -391,26 +411,7 @@ static void note_known(const struct restore *r, const struct shard *shard)
 	}
 }
 
-void restore_on_repeated(struct shard *shard, const struct wire_repeated *m)
-{
-	struct restore *r = find(shard->edge, m->ref);
-	struct restore_part *part = r ? part_of(r, shard) : NULL;
-
-	shard_passed(shard, m->place);
-	if (!part || r->state != RESTORE_REPLAYING)
-		return;
-	part->done = true;
-	r->gap |= m->gap;
-	if (!m->gap)
-		note_known(r, shard);
-	if (!r->gap && !all_done(r))
-		return;
-	r->state = RESTORE_DONE;
-	op_settled(r->sock);
-}
-
-/* ── links that begin anew ── */
-
+/* Ask anew, when all its rooms are confirmed. */
 static void wait_again(struct restore *r)
 {
 	struct sock *sock = r->sock;
@@ -427,6 +428,45 @@ static void wait_again(struct restore *r)
 		sock->unconfirmed++;
 	}
 }
+
+/* Rooms it was told to join while it was away. */
+static bool join_missed(struct restore *r)
+{
+	struct str payload[WIRE_MAX_PAYLOADS];
+	struct bus_message m;
+	bool some = false;
+
+	for (uint32_t i = 0; r->commanded && i < r->kept_count; i++)
+		if (tail_read(r->kept[i], &m, payload))
+			some |= command_join_missed(r->sock, &m.any.deliver);
+	return some;
+}
+
+void restore_on_repeated(struct shard *shard, const struct wire_repeated *m)
+{
+	struct restore *r = find(shard->edge, m->ref);
+	struct restore_part *part = r ? part_of(r, shard) : NULL;
+
+	shard_passed(shard, m->place);
+	if (!part || r->state != RESTORE_REPLAYING)
+		return;
+	part->done = true;
+	r->gap |= m->gap;
+	if (!m->gap)
+		note_known(r, shard);
+	if (!r->gap && !all_done(r))
+		return;
+	if (!r->gap && join_missed(r)) {
+		wait_again(r); /* and what was sent to those, too */
+		if (r->sock->unconfirmed == 0)
+			op_settled(r->sock);
+		return;
+	}
+	r->state = RESTORE_DONE;
+	op_settled(r->sock);
+}
+
+/* ── links that begin anew ── */
 
 void restore_on_filled(struct edge *edge)
 {

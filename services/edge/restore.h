@@ -31,6 +31,7 @@ struct restore {
 	char pid[EDGE_ID_BYTES];
 	struct offset had; /* what the client has had */
 	bool gap;
+	bool commanded;           /* a command is among what was kept */
 	bool woken;               /* see restore_on_filled */
 	struct wheel_timer timer; /* handed over by another edge: until then it is all there */
 	struct tail_item **kept;  /* OWNED: what it is sent when it is greeted */

@@ -65,6 +65,16 @@ struct membership *room_membership(const struct sock *sock, const struct room *r
 	return slot < 0 ? NULL : &sock->rooms[slot];
 }
 
+bool room_is_reserved(struct str name)
+{
+	return name.n > 0 && name.p[0] == ROOM_ALL[0];
+}
+
+uint32_t room_own_count(const struct edge *edge)
+{
+	return 1 + (edge->svc->conf.redis_url[0] || edge->svc->conf.redis_host[0]);
+}
+
 bool room_has(const struct sock *sock, struct str key)
 {
 	struct room *room = room_find(sock->edge, key);
@@ -219,7 +229,7 @@ int room_join(struct sock *sock, struct str key, const struct item *item,
 		*membership = &sock->rooms[slot];
 		return 0;
 	}
-	if (sock->room_count > (uint64_t)edge->svc->conf.max_rooms) { /* its own is one of them */
+	if (sock->room_count >= (uint64_t)edge->svc->conf.max_rooms + room_own_count(edge)) {
 		metrics_inc(METRIC_LIMITED_ROOMS);
 		return E_FULL;
 	}
@@ -236,6 +246,40 @@ int room_join(struct sock *sock, struct str key, const struct item *item,
 	set_joined(m, item);
 	m->waiting = !room->confirmed;
 	sock->unconfirmed += m->waiting;
+	return 0;
+}
+
+/* The room's messages behind this place are wanted, and it is not too late to say so. */
+static void want_since(struct room *room, uint64_t place)
+{
+	struct shard *shard = room->shard;
+
+	if (room->confirmed || room->since)
+		return;
+	room->since = room->known_from = place;
+	if (!shard)
+		return;
+	fill_room_begin(room);
+	if (room->pending > 0 && room_tell(room)) { /* its first telling did not name the place */
+		list_remove(&room->node);
+		list_append(&shard->untold, &room->node);
+		shard->syncing |= bus_link_up(shard->link);
+	}
+}
+
+int room_join_at(struct sock *sock, struct str key, uint64_t place, struct membership **membership)
+{
+	bool was_in = room_has(sock, key);
+	int err = room_join(sock, key, NULL, membership);
+	struct membership *m = *membership;
+
+	if (err || was_in || !m->waiting)
+		return err;
+	want_since(m->room, place);
+	if (m->room->since == place && m->room->shard) {
+		m->joined = place;
+		m->shard = m->room->shard->id;
+	}
 	return 0;
 }
 

@@ -17,6 +17,8 @@
 #include "services/edge/shard.h"
 
 #define ROOM_KEY_BYTES 1024
+#define ROOM_ALL \
+	"\1all" /* every socket of the namespace; where Redis is set, whose publishers may mean all */
 
 struct sock;
 
@@ -35,6 +37,7 @@ struct membership {
 	bool saved;      /* the session's router was told */
 	bool stale;      /* recovered, and not yet claimed again by the namespace's rules */
 	bool by_connect; /* by the namespace's rules, not by an event */
+	bool out;        /* being recovered: it was told to leave, see command.h */
 };
 
 struct room {
@@ -61,6 +64,9 @@ struct str room_name_of(const struct room *room);
  */
 int room_key(struct str nsp, struct str name, struct buf *out, struct str *key) MUST_CHECK;
 struct room *room_find(struct edge *edge, struct str key);
+/* Rooms every socket has of itself: they count for no limit, and nobody names them in a room's place. */
+bool room_is_reserved(struct str name);
+uint32_t room_own_count(const struct edge *edge);
 bool room_has(const struct sock *sock, struct str key);
 struct membership *room_membership(const struct sock *sock, const struct room *room); /* or NULL */
 /*
@@ -69,6 +75,12 @@ struct membership *room_membership(const struct sock *sock, const struct room *r
  */
 int room_join(struct sock *sock, struct str key, const struct item *item,
 	      struct membership **membership) MUST_CHECK;
+/*
+ * Join by a command with this place (command.h): what was sent to the room behind it is delivered, also where this edge held no such room yet.
+ * Errors as of room_join.
+ */
+int room_join_at(struct sock *sock, struct str key, uint64_t place,
+		 struct membership **membership) MUST_CHECK;
 /* The same for a parked socket, which holds it. */
 int room_hold(struct sock *sock, struct str key, const struct item *item) MUST_CHECK;
 /* As the socket's session has it: BORROWED from the room. */

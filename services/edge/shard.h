@@ -95,6 +95,7 @@ void offset_write(const struct offset *offset, struct buf *out);
  */
 void fill_begin(struct shard *shard);                             /* its rooms were untold */
 bool fill_keep(struct shard *shard, const struct bus_message *m); /* true: kept for later */
+void fill_room_begin(struct room *room);                          /* one more, while others go on */
 void fill_room_done(struct room *room); /* its answer is there, or it is gone */
 void fill_sweep(struct edge *edge); /* a router that does not answer is not waited for for ever */
 void fill_drop(struct shard *shard);
