@@ -151,6 +151,22 @@ void idset_forget(struct idset *s, uint64_t high, uint64_t low)
 	unindex(s, at);
 }
 
+bool idset_find(const struct idset *s, uint64_t high, uint64_t low, uint64_t now_ms, uint64_t *note)
+{
+	const struct idset_entry *e;
+	size_t at;
+
+	if (s->count == 0)
+		return false;
+	at = find(s, high, low);
+	e = s->index[at] ? &s->ring[s->index[at] - 1] : NULL;
+	if (!e || e->at_ms + s->max_age_ms < now_ms)
+		return false;
+	if (note)
+		*note = e->note;
+	return true;
+}
+
 size_t idset_count(const struct idset *s)
 {
 	return s->count;

@@ -35,6 +35,9 @@ int idset_add(struct idset *s, uint64_t high, uint64_t low, uint64_t now_ms,
 int idset_note(struct idset *s, uint64_t high, uint64_t low, uint64_t note);
 /* Forget one id (a publish that was refused after all). */
 void idset_forget(struct idset *s, uint64_t high, uint64_t low);
+/* Is it known? *note (may be NULL) receives its note. */
+bool idset_find(const struct idset *s, uint64_t high, uint64_t low, uint64_t now_ms,
+		uint64_t *note);
 size_t idset_count(const struct idset *s);
 
 #endif

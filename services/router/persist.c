@@ -317,17 +317,15 @@ static void on_message_written(void *ctx, int err, const struct redis_reply *rep
 }
 
 /* Before the event it belongs to: who knows the one knows the other. */
-static void write_id(struct persist *p, const struct pending *pending)
+static void write_id(struct persist *p, uint64_t high, uint64_t low)
 {
 	const struct conf *conf = &p->router->svc->conf;
-	uint64_t parts[2] = { pending->uid_high, pending->uid_low };
+	uint64_t parts[2] = { high, low };
 	char since[24], most[24];
 	struct str add[] = { STR("XADD"), key(p->ids), STR("MINID"), STR("~"),
 			     STR_NONE,    STR("*"),    STR("u"),     STR_NONE };
 	struct str trim[] = { STR("XTRIM"), key(p->ids), STR("MAXLEN"), STR("~"), STR_NONE };
 
-	if (!pending->uid_high && !pending->uid_low)
-		return;
 	snprintf(since, sizeof(since), "%llu",
 		 (unsigned long long)(clock_wall_ms() - (uint64_t)conf->event_id_seconds * 1000));
 	add[4] = str_of(since);
@@ -338,6 +336,14 @@ static void write_id(struct persist *p, const struct pending *pending)
 	snprintf(most, sizeof(most), "%lld", (long long)conf->event_id_count);
 	trim[4] = str_of(most);
 	ask(p, trim, 5, on_written, p);
+}
+
+void persist_id(struct router *router, uint64_t high, uint64_t low)
+{
+	struct persist *p = router->persist;
+
+	if (p && p->state == PERSIST_ON && adapt_redis_up(p->redis))
+		write_id(p, high, low);
 }
 
 void persist_message(struct router *router, const struct message *message, struct pending *pending)
@@ -360,7 +366,8 @@ void persist_message(struct router *router, const struct message *message, struc
 	}
 	if (p->hole)
 		note_whole(p); /* this one and all behind it */
-	write_id(p, pending);
+	if (pending->uid_high || pending->uid_low)
+		write_id(p, pending->uid_high, pending->uid_low);
 	*w = (struct writing){ p, pending };
 	snprintf(since, sizeof(since), "%llu",
 		 (unsigned long long)(clock_wall_ms() - window_ms(router)));

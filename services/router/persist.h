@@ -30,6 +30,8 @@ bool persist_ready(const struct router *router, char reason[SVC_REASON_BYTES]);
 
 /* pending is released when Redis has it (once more to wait for), or cannot be asked. */
 void persist_message(struct router *router, const struct message *message, struct pending *pending);
+/* An id that is known from now on; nobody waits for it. */
+void persist_id(struct router *router, uint64_t high, uint64_t low);
 /* The session as it is now. peer, ref: to be told SAVED when Redis has it; ref 0: nobody. False: it is not kept there, tell at once. */
 bool persist_session(struct session *session, struct peer *peer, uint64_t ref);
 void persist_session_gone(struct session *session);

@@ -5,6 +5,7 @@
 #include "common/base/mem.h"
 #include "common/log/log.h"
 #include "common/metrics/metrics.h"
+#include "services/router/claim.h"
 #include "services/router/persist.h"
 #include "services/router/room.h"
 #include "services/router/session.h"
@@ -55,6 +56,9 @@ void router_dispatch(struct peer *peer, const struct bus_message *m)
 		break;
 	case WIRE_RESUME:
 		session_on_resume(peer, &m->any.resume);
+		break;
+	case WIRE_CLAIM:
+		claim_on_claim(peer, &m->any.claim);
 		break;
 	case WIRE_REPLAY:
 		replay_on_replay(peer, &m->any.replay);
@@ -115,6 +119,7 @@ int router_start(struct svc *svc, void *self)
 	router->place = router->born = router->floor = router_next_place(router);
 	idset_init(&router->ids, (size_t)svc->conf.event_id_count,
 		   (uint64_t)svc->conf.event_id_seconds * 1000);
+	idset_init(&router->claims, (size_t)svc->conf.event_id_count, CLAIM_LEASE_MS);
 	slab_init(&router->pendings, sizeof(struct pending), PENDING_MAX);
 	slab_init(&router->askers, sizeof(struct asker), PENDING_MAX);
 	buf_init(&router->key, KEY_BYTES);
@@ -156,6 +161,7 @@ void router_stop(struct svc *svc, void *self)
 	map_fini(&router->sessions);
 	map_fini(&router->users);
 	idset_fini(&router->ids);
+	idset_fini(&router->claims);
 	slab_fini(&router->pendings);
 	slab_fini(&router->askers);
 	buf_fini(&router->key);

@@ -101,7 +101,8 @@ struct router {
 	struct map returned; /* struct message by place, until settled */
 	struct list early;   /* struct early, until settled */
 	uint64_t mark;
-	struct idset ids; /* note: the struct pending, while there is one */
+	struct idset ids;    /* note: the struct pending, while there is one */
+	struct idset claims; /* note: the owner, see claim.h */
 	struct slab pendings, askers;
 	struct wheel_timer sweep;
 	struct wheel_timer settle;

@@ -188,6 +188,7 @@ static void distrust(struct router *router)
 	router->vouched = false;
 	MAP_EACH(&router->rooms, struct room, room) {
 		room->dropped_place = router->born;
+		room->dropped_spared = 0;
 		room->restored_upto = 0;
 	}
 }
@@ -261,7 +262,7 @@ bool settle_defer(struct peer *peer, const struct bus_message *m)
 		return false;
 	if (m->id == WIRE_SUBSCRIBE && m->any.subscribe.since > 0)
 		note_room(router, &m->any.subscribe);
-	else if (m->id != WIRE_RESUME && m->id != WIRE_REPLAY &&
+	else if (m->id != WIRE_RESUME && m->id != WIRE_REPLAY && m->id != WIRE_CLAIM &&
 		 (m->id != WIRE_PUBLISH || m->any.publish.is_volatile))
 		return false;
 	e = mem_try(sizeof(*e) + m->payload_count * sizeof(struct blob *));

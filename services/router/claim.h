@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What is accepted once: an event that goes to a broker is not published here, and yet of those with one identity only the first may pass.
+ *
+ *   (none) ──CLAIM──▶ under way ──through──▶ known, like an event id (EVENT_ID_SECONDS; with Redis across this router's death)
+ *                         └── not, or CLAIM_LEASE_MS without a word ──▶ (none)
+ *
+ * Bound: EVENT_ID_COUNT. Thread: loop thread.
+ */
+#ifndef ROOMWIRE_ROUTER_CLAIM_H
+#define ROOMWIRE_ROUTER_CLAIM_H
+
+#include "services/router/router.h"
+
+#define CLAIM_LEASE_MS 60000u /* longer than an edge waits for a broker */
+
+enum claim_stage { CLAIM_ASK = 0, CLAIM_THROUGH, CLAIM_NOT };
+enum claim_state { CLAIM_YES = 0, CLAIM_UNDER_WAY, CLAIM_KNOWN, CLAIM_LATER };
+
+void claim_on_claim(struct peer *peer, const struct wire_claim *m);
+
+#endif
