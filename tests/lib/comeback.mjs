@@ -33,7 +33,9 @@ export const CUTS = {
 
 /* A client that closes itself in the middle of an upgrade shows what it got in that very turn once more after its recovery: that is the client's. */
 export function upgraded(client) {
-	return waitFor(() => client.socket.connected && !client.socket.io.engine.upgrading, { what: 'the upgrade to be over', everyMs: 2 });
+	const { socket } = client;
+	const last = socket.io.opts.transports.at(-1); /* while it probes, the engine does not say that it is upgrading */
+	return waitFor(() => socket.connected && socket.io.engine.transport.name === last, { what: 'the upgrade to be over', everyMs: 2 });
 }
 
 /* The connection ends, and the client knows; it stays away. */
