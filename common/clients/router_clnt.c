@@ -41,6 +41,21 @@ struct bus_link *router_clnt_link(struct router_clnt *clnt, struct str room_key)
 	return s ? s->link : NULL;
 }
 
+struct bus_link *router_clnt_next(const struct router_clnt *clnt, const struct bus_link *after)
+{
+	bool found = after == NULL;
+
+	for (const struct list *node = clnt->shards.next; node != &clnt->shards;
+	     node = node->next) {
+		const struct shard *s = CONTAINER_OF(node, struct shard, node);
+
+		if (found && !s->retired)
+			return s->link;
+		found |= s->link == after;
+	}
+	return NULL;
+}
+
 /* Those that wait, in their order, until one does not go: the next `up` or acknowledgement goes on. */
 void router_clnt_send_waiting(struct shard *s)
 {

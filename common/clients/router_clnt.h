@@ -53,6 +53,8 @@ void router_clnt_close(
 
 /* The link that owns a room ("/nsp,room"); NULL while no endpoint is known. */
 struct bus_link *router_clnt_link(struct router_clnt *clnt, struct str room_key);
+/* Each router that has rooms; NULL starts, NULL ends. */
+struct bus_link *router_clnt_next(const struct router_clnt *clnt, const struct bus_link *after);
 /*
  * Publish. lane: see above; 0: none. message.ref and, where it has no uid and is not volatile, the uid are filled in here. args: payload frame 0, attachments behind it
  * (referenced, not TAKEN). Volatile: sent or dropped, fn never runs (E_AGAIN, E_CLOSED are for metrics only). message.rooms is packed or items.

@@ -53,6 +53,9 @@ VERSION_SRC := $(if $(FOUND),$(shell grep -ls ROOMWIRE_VERSION $(FOUND)))
 $(call objects,$(VERSION_SRC)): $(OUT)/version
 $(call objects,$(VERSION_SRC)): DEFINES = -DROOMWIRE_VERSION='"$(VERSION)"'
 
+# What a source takes in as it is (.incbin)
+$(foreach o,$(OUT) $(BUILD)/fuzz,$(o)/services/ingest/openapi.o): services/ingest/openapi.json
+
 COMPILE = $(CC) $(ALL_CFLAGS) $(DEP_CFLAGS) $(DEFINES)
 
 $(OUT)/%.o: %.c $(OUT)/flags

@@ -366,8 +366,10 @@ void op_settled(struct sock *sock)
 
 	if (!op && sock->restore)
 		handover_go_on(sock);
-	if (!op || !op->settling || op->calling)
+	if (!op || !op->settling || op->calling) {
+		record_save_joined(sock); /* what a backend made it join: see command.c */
 		return;
+	}
 	op->settling = false;
 	run(op);
 }

@@ -59,8 +59,6 @@ static int begin(struct sock *sock, uint64_t generation)
 
 int record_begin(struct sock *sock)
 {
-	if (!record_offered(sock->edge) && sock->edge->svc->conf.max_connections_per_user == 0)
-		return 0;
 	rnd_id(sock->pid, EDGE_ID_BYTES);
 	return begin(sock, 1);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a router keeps of a socket, so that its client can come back to it at any edge: told before the client is answered, and with each
- * change of its rooms. All sessions of one user are kept by the same router.
+ * What a router keeps of a socket, so that its client can come back to it at any edge, and backends can ask who is there (also where no client is offered
+ * to come back): told before the client is answered, and with each change of its rooms. All sessions of one user are kept by the same router.
  *
  *   SOCK_CONNECTED ──transport gone──▶ SOCK_PARKED ──window over, or taken by another edge──▶ gone
  *

@@ -1,196 +1,73 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * The publish API (contract, section 4): POST /v1/publish sends an event to rooms, POST /v1/events runs a domain event through the profile's
- * mapping. 202 when the router has it, and only then.
- */
-#include "common/base/clock.h"
+/* Which call a request is, whether it may, and what all calls have in common. */
+#include "services/ingest/api.h"
+
 #include "common/base/mem.h"
-#include "common/base/rnd.h"
-#include "common/log/log.h"
-#include "common/metrics/metrics.h"
-#include "services/ingest/api_parse.h"
+#include "services/ingest/api_query.h"
 
-#define MADE_UP_ID_BYTES 22
+#define LANES_OF_CALLS (UINT64_C(1) << 63) /* other sources number theirs from below */
+#define NAME_BYTES HTTP_MAX_TARGET_BYTES
 
-/* A call whose event is on its way to the router. */
-struct call {
-	struct ingest *ingest;
-	struct http_exchange *x; /* NULL: answered, or the caller has left */
-	struct wheel_timer timer;
-	uint64_t began_ns;
-	size_t id_bytes;
-	char id[API_ID_BYTES];
+/* `*` in a path stands for one segment. Rows of one path stand together. */
+struct route {
+	enum http_method method;
+	const char *path;
+	bool open; /* no key */
+	api_handler_fn fn;
 };
 
-static void end(struct call *call)
+static const struct route routes[] = {
+	{ HTTP_METHOD_GET, "/v1/openapi.json", true, api_get_openapi },
+	{ HTTP_METHOD_POST, "/v1/publish", false, api_post_publish },
+	{ HTTP_METHOD_POST, "/v1/events", false, api_post_event },
+	{ HTTP_METHOD_GET, "/v1/rooms", false, api_get_rooms },
+	{ HTTP_METHOD_GET, "/v1/rooms/*", false, api_get_room },
+	{ HTTP_METHOD_POST, "/v1/rooms/*/join", false, api_post_join },
+	{ HTTP_METHOD_POST, "/v1/rooms/*/leave", false, api_post_leave },
+	{ HTTP_METHOD_POST, "/v1/rooms/*/disconnect", false, api_post_disconnect },
+	{ HTTP_METHOD_GET, "/v1/users/*", false, api_get_user },
+	{ HTTP_METHOD_GET, "/v1/sockets", false, api_get_sockets },
+};
+
+void *api_begin(struct ingest *ingest, size_t count, size_t bytes)
 {
-	svc_cancel(call->ingest->svc, &call->timer);
-	call->ingest->calls_under_way--;
-	mem_free(call);
-}
+	void *call = NULL;
 
-static void accepted(struct call *call)
-{
-	struct buf body = BUF_INIT(4096);
-
-	buf_addz(&body, "{\"id\":");
-	buf_add_json(&body, str_make(call->id, call->id_bytes));
-	buf_addc(&body, '}');
-	http_respond(call->x, 202, STR("application/json"), STR_NONE, buf_str(&body));
-	buf_fini(&body);
-}
-
-static void on_published(void *ctx, int err, struct str code, bool duplicate)
-{
-	struct call *call = ctx;
-
-	(void)duplicate;
-	metrics_observe_ns(METRIC_H_ACCEPT, clock_exact_ns() - call->began_ns);
-	if (call->x && err == 0)
-		accepted(call);
-	else if (call->x && err == E_DENIED && !str_is(code, "UNAVAILABLE"))
-		http_respond_error(call->x, 400, "INVALID_PAYLOAD", "the router refused the event");
-	else if (call->x)
-		http_respond_error(call->x, 503, "UNAVAILABLE", "the event cannot be accepted now");
-	end(call);
-}
-
-/* The caller is told to try again; should the router still get the event, its id makes the second try harmless. */
-static void on_timeout(struct wheel_timer *timer)
-{
-	struct call *call = CONTAINER_OF(timer, struct call, timer);
-
-	if (call->x)
-		http_respond_error(
-			call->x, 503, "UNAVAILABLE",
-			"no router has accepted the event in time: send it again with the same id");
-	call->x = NULL;
-}
-
-static void on_gone(struct http_exchange *x, void *user)
-{
-	struct call *call = user;
-
-	(void)x;
-	call->x = NULL;
-}
-
-static struct call *begin(struct ingest *ingest, struct http_exchange *x, struct str id)
-{
-	struct call *call = NULL;
-
-	if (!ingest->draining && ingest->calls_under_way < (size_t)ingest->svc->conf.api_in_flight)
-		call = mem_try(sizeof(*call));
-	if (!call)
-		return NULL;
-	call->ingest = ingest;
-	call->x = x;
-	call->began_ns = clock_exact_ns();
-	if (id.n) {
-		memcpy(call->id, id.p, id.n);
-		call->id_bytes = id.n;
-	} else {
-		rnd_id(call->id, MADE_UP_ID_BYTES);
-		call->id_bytes = MADE_UP_ID_BYTES;
-	}
-	wheel_timer_init(&call->timer, on_timeout);
-	ingest->calls_under_way++;
+	if (!ingest->draining &&
+	    ingest->calls_under_way + count <= (size_t)ingest->svc->conf.api_in_flight)
+		call = mem_try(bytes);
+	if (call)
+		ingest->calls_under_way += count;
 	return call;
 }
 
-/* What became of the attempt to send it on. */
-static void sent(struct call *call, int err, const struct buf *why)
+void api_end(struct ingest *ingest, size_t count, void *call)
 {
-	struct ingest *ingest = call->ingest;
-
-	if (err == 0) {
-		metrics_inc(METRIC_INGEST_HTTP);
-		return;
-	}
-	if (why->n > 0) {
-		metrics_inc(METRIC_INGEST_DEAD);
-		http_respond_error(call->x, 400, "INVALID_PAYLOAD", why->p);
-	} else {
-		http_respond_error(call->x, 503, "UNAVAILABLE", "the event cannot be accepted now");
-	}
-	svc_cancel(ingest->svc, &call->timer);
-	ingest->calls_under_way--;
+	ingest->calls_under_way -= count;
 	mem_free(call);
 }
 
-static void wait_for_router(struct call *call)
+uint64_t api_lane(struct ingest *ingest)
 {
-	http_on_gone(call->x, on_gone, call);
-	svc_arm(call->ingest->svc, &call->timer,
-		clock_ms() + (uint64_t)call->ingest->svc->conf.publish_timeout_ms);
+	return LANES_OF_CALLS | ++ingest->last_lane;
 }
 
-static void publish(struct ingest *ingest, struct http_exchange *x, struct str body)
+void api_refuse(struct http_exchange *x, struct buf *why)
 {
-	struct buf why = BUF_INIT(512),
-		   scratch = BUF_INIT((size_t)ingest->svc->conf.max_payload * 2 + 4096);
-	struct api_publish p;
-	struct call *call;
-	struct blob *args;
-	int err;
-
-	if (api_parse_publish(ingest->profile, body, &p, &scratch, &why)) {
-		buf_addc(&why, '\0');
-		http_respond_error(x, 400, "INVALID_PAYLOAD",
-				   why.p ? why.p : "the body cannot be read");
-		goto out;
-	}
-	call = begin(ingest, x, p.id);
-	if (!call) {
-		http_respond_error(x, 503, "UNAVAILABLE", "too many publish calls are under way");
-		goto out;
-	}
-	router_clnt_uid(str_make(call->id, call->id_bytes), &p.message.uid_high,
-			&p.message.uid_low);
-	wait_for_router(call);
-	args = blob_copy(p.data);
-	err = args ? router_clnt_publish(ingest->router, &p.message, &args, 1, 0, on_published,
-					 call)
-		   : E_NOMEM;
-	blob_unref(&args);
-	sent(call, err, &why);
-out:
-	api_publish_fini(&p);
-	buf_fini(&why);
-	buf_fini(&scratch);
+	buf_addc(why, '\0');
+	http_respond_error(x, 400, "INVALID_PAYLOAD",
+			   why->failed || why->n == 1 ? "the body cannot be read" : why->p);
 }
 
-static void event(struct ingest *ingest, struct http_exchange *x, struct str body)
+void api_unavailable(struct http_exchange *x, const char *message)
 {
-	struct buf why = BUF_INIT(512),
-		   scratch = BUF_INIT(body.n * 2 + 4096); /* api_parse_event copies the body */
-	struct api_event e;
-	struct call *call;
-	int err;
+	struct buf body = BUF_INIT(1024);
 
-	if (api_parse_event(body, &e, &scratch, &why)) {
-		buf_addc(&why, '\0');
-		http_respond_error(x, 400, "INVALID_PAYLOAD",
-				   why.p ? why.p : "the body cannot be read");
-		goto out;
-	}
-	call = begin(ingest, x, e.id);
-	if (!call) {
-		http_respond_error(x, 503, "UNAVAILABLE", "too many publish calls are under way");
-		goto out;
-	}
-	wait_for_router(call);
-	err = event_publish(ingest, e.type, e.body, str_make(call->id, call->id_bytes), 0,
-			    on_published, call, &why);
-	if (why.n > 0)
-		buf_addc(&why, '\0');
-	if (err)
-		sent(call, err, &why);
-	else
-		metrics_inc(METRIC_INGEST_HTTP);
-out:
-	buf_fini(&why);
-	buf_fini(&scratch);
+	buf_addz(&body, "{\"code\":\"UNAVAILABLE\",\"message\":");
+	buf_add_json(&body, str_of(message));
+	buf_addc(&body, '}');
+	http_respond(x, 503, STR("application/json"), STR("Retry-After: 1\r\n"), buf_str(&body));
+	buf_fini(&body);
 }
 
 /* 0, or the answer has been given. */
@@ -199,8 +76,7 @@ static int check_key(struct ingest *ingest, struct http_exchange *x)
 	struct str key = str_of(ingest->svc->conf.api_key), value, scheme, given = STR_NONE;
 
 	if (key.n == 0) {
-		http_respond_error(x, 403, "FORBIDDEN",
-				   "publishing is off: set API_KEY to allow it");
+		http_respond_error(x, 403, "FORBIDDEN", "the API is off: set API_KEY to allow it");
 		return E_DENIED;
 	}
 	if (http_header(x, "authorization", &value) && str_cut(value, ' ', &scheme, &given) &&
@@ -212,26 +88,57 @@ static int check_key(struct ingest *ingest, struct http_exchange *x)
 	return E_DENIED;
 }
 
+/* Whether the path is this one; segment: what stands for `*`. */
+static bool matches(const char *pattern, struct str path, struct str *segment)
+{
+	struct str want = str_of(pattern), head, tail, rest;
+
+	*segment = STR_NONE;
+	if (!str_cut(want, '*', &head, &tail))
+		return str_eq(want, path);
+	if (!str_starts(path, head))
+		return false;
+	str_cut(str_skip(path, head.n), '/', segment, &rest);
+	rest = str_skip(path, head.n + segment->n);
+	return segment->n > 0 && str_eq(rest, tail);
+}
+
+static const struct route *find(struct str path, struct str *segment)
+{
+	for (size_t i = 0; i < sizeof(routes) / sizeof(routes[0]); i++)
+		if (matches(routes[i].path, path, segment))
+			return &routes[i];
+	return NULL;
+}
+
+static void refuse_method(struct http_exchange *x, enum http_method allowed)
+{
+	if (allowed == HTTP_METHOD_POST)
+		http_respond(x, 405, STR("application/json"), STR("Allow: POST\r\n"),
+			     STR("{\"code\":\"METHOD_NOT_ALLOWED\",\"message\":\"use POST\"}"));
+	else
+		http_respond(x, 405, STR("application/json"), STR("Allow: GET\r\n"),
+			     STR("{\"code\":\"METHOD_NOT_ALLOWED\",\"message\":\"use GET\"}"));
+}
+
 void api_on_request(struct http_exchange *x, const struct http_request *request, void *ctx)
 {
 	struct ingest *ingest = ctx;
-	bool is_publish = str_is(request->path, "/v1/publish"),
-	     is_event = str_is(request->path, "/v1/events");
+	struct buf text = BUF_INIT(NAME_BYTES), why = BUF_INIT(512);
+	struct str segment, name = STR_NONE;
+	const struct route *route = find(request->path, &segment);
 
-	if (!is_publish && !is_event) {
+	if (!route)
 		http_respond_error(x, 404, "NOT_FOUND",
-				   "there are POST /v1/publish and POST /v1/events");
-		return;
-	}
-	if (check_key(ingest, x))
-		return;
-	if (request->method != HTTP_METHOD_POST) {
-		http_respond(x, 405, STR("application/json"), STR("Allow: POST\r\n"),
-			     STR("{\"code\":\"METHOD_NOT_ALLOWED\",\"message\":\"use POST\"}"));
-		return;
-	}
-	if (is_publish)
-		publish(ingest, x, request->body);
+				   "there is no such call: see GET /v1/openapi.json");
+	else if (!route->open && check_key(ingest, x))
+		;
+	else if (request->method != route->method)
+		refuse_method(x, route->method);
+	else if (segment.n && api_query_name(segment, &text, &name, &why))
+		api_refuse(x, &why);
 	else
-		event(ingest, x, request->body);
+		route->fn(ingest, x, request, name);
+	buf_fini(&text);
+	buf_fini(&why);
 }

@@ -9,15 +9,16 @@ static int wrong(struct buf *why, int err, const char *text)
 	return err;
 }
 
-static int parse_object(struct str body, struct json_value *v, struct buf *why)
+int api_parse_body(struct str body, struct json_value *object, struct buf *why)
 {
-	int err = json_parse(body, v);
+	int err = json_parse(body, object);
 
 	if (err) {
 		buf_addf(why, "the body is not JSON: %s", err_text(err));
 		return err;
 	}
-	return v->type == JSON_OBJECT ? 0 : wrong(why, E_TYPE, "the body must be a JSON object");
+	return object->type == JSON_OBJECT ? 0
+					   : wrong(why, E_TYPE, "the body must be a JSON object");
 }
 
 /* Text of a member. Decoded text must not move while other slices of scratch are in use: room for all of it was made before. */
@@ -98,20 +99,15 @@ static int parse_target(const struct profile *profile, struct json_value object,
 	return 0;
 }
 
-int api_parse_publish(const struct profile *profile, struct str body, struct api_publish *p,
-		      struct buf *scratch, struct buf *why)
+int api_parse_publish(const struct profile *profile, struct json_value object,
+		      struct api_publish *p, struct buf *scratch, struct buf *why)
 {
-	struct json_value object, v;
+	struct json_value v;
 	int err;
 
 	memset(p, 0, sizeof(*p));
-	err = parse_object(body, &object, why);
-	if (err)
-		return err;
-	if (!buf_room(
-		    scratch,
-		    body.n +
-			    64)) /* decoded text is never longer than the body: nothing moves below */
+	/* decoded text is never longer than the body: nothing moves below */
+	if (!buf_room(scratch, object.raw.n + 64))
 		return wrong(why, E_NOMEM, "out of memory");
 	err = parse_target(profile, object, p, scratch, why);
 	if (err)
@@ -140,7 +136,7 @@ int api_parse_event(struct str body, struct api_event *e, struct buf *scratch, s
 	struct json_walk walk;
 	struct str key_raw;
 	size_t start;
-	int err = parse_object(body, &object, why);
+	int err = api_parse_body(body, &object, why);
 
 	if (err)
 		return err;
@@ -171,4 +167,75 @@ int api_parse_event(struct str body, struct api_event *e, struct buf *scratch, s
 	e->body = (struct json_value){ JSON_OBJECT,
 				       str_make(scratch->p + start, scratch->n - start) };
 	return 0;
+}
+
+/* ── what is done to members ── */
+
+static int parse_list(struct json_value v, uint32_t most, struct buf *scratch, struct str **names,
+		      uint32_t *count)
+{
+	int err = parse_names(v, scratch, names, count);
+
+	return err ? err : *count == 0 || *count > most ? E_RANGE : 0;
+}
+
+static int parse_member(const struct profile *profile, struct str key_raw, struct json_value v,
+			struct api_action *a, struct buf *scratch, struct buf *why)
+{
+	struct json_value key = { JSON_STRING, key_raw };
+
+	if (json_text_is(key, STR("namespace"))) {
+		if (v.type != JSON_STRING || json_text(v, scratch, &a->nsp) ||
+		    !profile_nsp_find(profile, a->nsp))
+			return wrong(why, E_UNKNOWN,
+				     "namespace must be one of the profile's namespaces");
+		return 0;
+	}
+	if (json_text_is(key, STR("sockets")) && !a->sockets)
+		return parse_list(v, API_ROOMS_MAX, scratch, &a->sockets, &a->socket_count)
+			       ? wrong(why, E_TYPE, "sockets must be an array of 1 to 1000 texts")
+			       : 0;
+	if (json_text_is(key, STR("users")) && !a->users)
+		return parse_list(v, API_USERS_MAX, scratch, &a->users, &a->user_count)
+			       ? wrong(why, E_TYPE, "users must be an array of 1 to 100 texts")
+			       : 0;
+	if (json_text_is(key, STR("rooms")) && !a->rooms)
+		return parse_list(v, API_ROOMS_MAX, scratch, &a->rooms, &a->room_count)
+			       ? wrong(why, E_TYPE, "rooms must be an array of 1 to 1000 texts")
+			       : 0;
+	return wrong(why, E_UNKNOWN,
+		     "there are namespace, sockets, users and, to join, rooms: each once");
+}
+
+int api_parse_action(const struct profile *profile, struct str body, struct api_action *a,
+		     struct buf *scratch, struct buf *why)
+{
+	struct json_value object, v;
+	struct json_walk walk;
+	struct str key_raw;
+	int err = 0;
+
+	*a = (struct api_action){ .nsp = STR("/") };
+	if (str_trim(body).n == 0)
+		return 0; /* as {} */
+	err = api_parse_body(body, &object, why);
+	if (!err && !buf_room(scratch, body.n + 64))
+		err = wrong(why, E_NOMEM, "out of memory");
+	json_walk(object, &walk);
+	while (!err && json_next(&walk, &key_raw, &v) == 0)
+		err = parse_member(profile, key_raw, v, a, scratch, why);
+	for (uint32_t i = 0; i < a->user_count && !err; i++)
+		if (a->users[i].n > API_ID_BYTES)
+			err = wrong(why, E_RANGE, "a user must be of 1 to 256 bytes");
+	for (uint32_t i = 0; i < a->socket_count && !err; i++)
+		if (a->sockets[i].n > 64)
+			err = wrong(why, E_RANGE, "a socket must be of 1 to 64 bytes");
+	return err;
+}
+
+void api_action_fini(struct api_action *a)
+{
+	mem_free(a->sockets);
+	mem_free(a->users);
+	mem_free(a->rooms);
 }

@@ -9,6 +9,8 @@
 #define API_ROOMS_MAX 1000
 #define API_ROOM_BYTES 700
 #define API_EVENT_BYTES 255
+#define API_USERS_MAX 100
+#define API_BATCH_MAX 1000
 
 struct api_publish {
 	struct wire_publish message; /* without uid */
@@ -22,11 +24,25 @@ struct api_event {
 	struct json_value body; /* without `type` */
 };
 
+/* Whom something is done to. What is not named is NULL; what is named is never empty. */
+struct api_action {
+	struct str nsp;
+	struct str *sockets, *users, *rooms; /* OWNED */
+	uint32_t socket_count, user_count, room_count;
+};
+
+/* A body that is a JSON object. */
+int api_parse_body(struct str body, struct json_value *object, struct buf *why) MUST_CHECK;
 /* Slices are BORROWED from body and scratch. E_SYNTAX, E_TYPE, E_RANGE … with why. api_publish_fini also after an error. */
-int api_parse_publish(const struct profile *profile, struct str body, struct api_publish *p,
-		      struct buf *scratch, struct buf *why) MUST_CHECK;
+int api_parse_publish(const struct profile *profile, struct json_value object,
+		      struct api_publish *p, struct buf *scratch, struct buf *why) MUST_CHECK;
 void api_publish_fini(struct api_publish *p);
 int api_parse_event(struct str body, struct api_event *e, struct buf *scratch,
 		    struct buf *why) MUST_CHECK;
+
+/* An empty body is {}. Members that are not known are refused: a name that was misspelt must not mean everybody. api_action_fini also after an error. */
+int api_parse_action(const struct profile *profile, struct str body, struct api_action *a,
+		     struct buf *scratch, struct buf *why) MUST_CHECK;
+void api_action_fini(struct api_action *a);
 
 #endif

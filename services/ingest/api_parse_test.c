@@ -48,6 +48,17 @@ static void release(struct str s)
 	free((void *)(uintptr_t)s.p);
 }
 
+/* A body that is one message. */
+static int parse_publish(const struct profile *p, struct str body, struct api_publish *message,
+			 struct buf *scratch, struct buf *why)
+{
+	struct json_value object;
+	int err = api_parse_body(body, &object, why);
+
+	memset(message, 0, sizeof(*message));
+	return err ? err : api_parse_publish(p, object, message, scratch, why);
+}
+
 /* "a|b" */
 static void expect_names(const struct wire_list *l, const char *want)
 {
@@ -97,7 +108,7 @@ static void test_good_publish_bodies_are_taken(void **state)
 		struct str body = exact(good[i].body, strlen(good[i].body));
 		struct api_publish p;
 
-		assert_int_equal(api_parse_publish(profile, body, &p, &scratch, &why), 0);
+		assert_int_equal(parse_publish(profile, body, &p, &scratch, &why), 0);
 		assert_int_equal(why.n, 0);
 		assert_str(p.message.nsp, str_of(good[i].nsp));
 		expect_names(&p.message.rooms, good[i].rooms);
@@ -170,7 +181,7 @@ static void test_bad_publish_bodies_are_refused_with_a_reason(void **state)
 		struct str body = exact(refused[i].body, strlen(refused[i].body));
 		struct api_publish p;
 
-		if (api_parse_publish(profile, body, &p, &scratch, &why) == 0)
+		if (parse_publish(profile, body, &p, &scratch, &why) == 0)
 			fail_msg("taken: %s", refused[i].body);
 		if (!str_starts(buf_str(&why), str_of(refused[i].why)))
 			fail_msg("%s: got '" STR_FMT "', want '%s'", refused[i].body,
@@ -192,7 +203,7 @@ static int parse_many(const char *member, int count, struct buf *why)
 	for (int i = 0; i < count; i++)
 		buf_addf(&body, "%s\"\\u0061%d\"", i ? "," : "", i);
 	buf_addz(&body, "]}");
-	err = api_parse_publish(profile, buf_str(&body), &p, &scratch, why);
+	err = parse_publish(profile, buf_str(&body), &p, &scratch, why);
 	for (int i = 0; i < count && !err; i++) { /* no slice moved while later ones were decoded */
 		char want[16];
 
@@ -230,7 +241,7 @@ static void test_publish_when_memory_ends_is_refused(void **state)
 
 		assert_non_null(buf_room(&why, 400));
 		mem_fail_at(n);
-		err = api_parse_publish(profile, body, &p, &scratch, &why);
+		err = parse_publish(profile, body, &p, &scratch, &why);
 		mem_fail_at(0);
 		api_publish_fini(&p);
 		buf_fini(&scratch);

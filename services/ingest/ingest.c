@@ -3,6 +3,7 @@
 
 #include "common/base/clock.h"
 #include "common/log/log.h"
+#include "common/metrics/metrics.h"
 
 #define SCRATCH_BYTES (64u << 20)
 #define DRAIN_STEP_MS 10u
@@ -33,17 +34,54 @@ bool ingest_kafka_ready(void *self, char reason[SVC_REASON_BYTES])
 	return false;
 }
 
+/* ── answers of routers to what the API asks ── */
+
+static void on_router_message(void *ctx, struct bus_link *link, const struct bus_message *m)
+{
+	struct ingest *ingest = ctx;
+
+	if (!router_query_on_message(ingest->queries, link, m))
+		metrics_inc(METRIC_WIRE_UNKNOWN);
+}
+
+static void on_router_fresh(void *ctx, struct bus_link *link, uint64_t old_epoch)
+{
+	struct ingest *ingest = ctx;
+
+	(void)old_epoch;
+	router_query_on_lost(ingest->queries, link);
+}
+
+static void on_router_removed(void *ctx, struct bus_link *link)
+{
+	struct ingest *ingest = ctx;
+
+	router_query_on_lost(ingest->queries, link);
+}
+
 static int open_router(struct ingest *ingest)
 {
+	static const struct router_clnt_handlers handlers = {
+		.fresh = on_router_fresh,
+		.message = on_router_message,
+		.removed = on_router_removed,
+	};
 	struct router_clnt_spec spec = {
 		.svc = ingest->svc,
+		.handlers = &handlers,
+		.ctx = ingest,
 		.endpoints = ingest->svc->conf.router_endpoints,
 		.max_in_flight = (size_t)(ingest->svc->conf.ingest_in_flight +
 					  ingest->svc->conf.api_in_flight),
 		.max_bytes = 256u << 20,
 	};
 
-	return router_clnt_open(&spec, &ingest->router);
+	int err = router_clnt_open(&spec, &ingest->router);
+
+	if (!err)
+		err = router_query_open(ingest->svc, ingest->router,
+					(size_t)ingest->svc->conf.api_in_flight, &ingest->queries);
+	return err;
 }
 
 static int open_api(struct ingest *ingest)
@@ -121,6 +159,7 @@ void ingest_stop(struct svc *svc, void *self)
 	struct ingest *ingest = self;
 
 	svc_cancel(svc, &ingest->drain_timer);
+	router_query_close(&ingest->queries);
 	router_clnt_close(&ingest->router);
 	source_amqp_close(ingest);
 	http_server_close(&ingest->api, NULL, NULL);

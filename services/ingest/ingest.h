@@ -3,7 +3,7 @@
  * Ingest: takes events from brokers and from the publish API, maps domain events by the profile, and hands them to the router.
  *
  *   RabbitMQ ─▶ source_amqp.c ─┐                                   ┌─ accepted ─▶ acknowledge, 202
- *   HTTP     ─▶ api.c ─────────┴─▶ event.c ─▶ router_clnt_publish ─┤
+ *   HTTP     ─▶ api_publish.c ─┴─▶ event.c ─▶ router_clnt_publish ─┤
  *                                  (profile's mapping)             └─ cannot be mapped ─▶ dead letter, 400
  *
  * Nothing is acknowledged before the router has it.
@@ -12,7 +12,7 @@
 #define ROOMWIRE_INGEST_INGEST_H
 
 #include "common/adapt/adapt_amqp.h"
-#include "common/clients/router_clnt.h"
+#include "common/clients/router_query.h"
 #include "common/http/http_server.h"
 #include "common/profile/profile.h"
 #include "common/svc/svc.h"
@@ -21,6 +21,8 @@ struct ingest {
 	struct svc *svc;
 	const struct profile *profile;
 	struct router_clnt *router;
+	struct router_query *queries; /* what the API asks routers */
+	uint64_t last_lane;           /* api_lane */
 	struct http_server *api;
 	struct adapt_amqp *amqp; /* NULL: not used */
 	const char **amqp_keys;  /* OWNED; ends with NULL */

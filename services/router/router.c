@@ -6,9 +6,9 @@
 #include "common/log/log.h"
 #include "common/metrics/metrics.h"
 #include "services/router/claim.h"
+#include "services/router/directory.h"
 #include "services/router/persist.h"
 #include "services/router/room.h"
-#include "services/router/session.h"
 
 #define SWEEP_MS 1000u
 #define PENDING_MAX 1000000u
@@ -63,6 +63,15 @@ void router_dispatch(struct peer *peer, const struct bus_message *m)
 	case WIRE_REPLAY:
 		replay_on_replay(peer, &m->any.replay);
 		break;
+	case WIRE_QUERY_ROOMS:
+		query_on_rooms(peer, &m->any.query_rooms);
+		break;
+	case WIRE_QUERY_FIGURES:
+		query_on_figures(peer, &m->any.query_figures);
+		break;
+	case WIRE_QUERY_SOCKETS:
+		query_on_sockets(peer, &m->any.query_sockets);
+		break;
 	default:
 		metrics_inc(METRIC_WIRE_UNKNOWN);
 		break;
@@ -115,7 +124,7 @@ int router_start(struct svc *svc, void *self)
 	list_init(&router->parked);
 	map_init(&router->rooms, room_key_of);
 	map_init(&router->sessions, session_pid_of);
-	map_init(&router->users, session_user_of);
+	map_init(&router->users, directory_user_of);
 	router->place = router->born = router->floor = router_next_place(router);
 	idset_init(&router->ids, (size_t)svc->conf.event_id_count,
 		   (uint64_t)svc->conf.event_id_seconds * 1000);

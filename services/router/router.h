@@ -16,6 +16,7 @@
 #include "common/base/idset.h"
 #include "common/base/map.h"
 #include "common/base/slab.h"
+#include "common/base/tree.h"
 #include "common/bus/bus_link.h"
 #include "common/svc/svc.h"
 
@@ -97,7 +98,9 @@ struct router {
 	uint64_t floor;      /* of a room that is not known: nothing is known up to this place */
 	struct map sessions; /* struct session by pid */
 	struct list parked;  /* struct session of nobody, in the order of time */
-	struct map users;    /* struct session_user, where connections per user are limited */
+	struct map users;    /* struct session_user */
+	struct tree sids;    /* struct session by namespace and socket id */
+	struct tree rolls;   /* struct roll: rooms with members among the sessions */
 	struct map returned; /* struct message by place, until settled */
 	struct list early;   /* struct early, until settled */
 	uint64_t mark;
@@ -161,6 +164,11 @@ void settle_forget(struct peer *peer);
 
 /* replay.c */
 void replay_on_replay(struct peer *peer, const struct wire_replay *m);
+
+/* query.c: what is connected, for ingest */
+void query_on_rooms(struct peer *peer, const struct wire_query_rooms *m);
+void query_on_figures(struct peer *peer, const struct wire_query_figures *m);
+void query_on_sockets(struct peer *peer, const struct wire_query_sockets *m);
 
 /* subscribe.c */
 void subscribe_on_subscribe(struct peer *peer, const struct wire_subscribe *m);

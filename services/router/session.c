@@ -5,14 +5,9 @@
 #include "common/base/mem.h"
 #include "common/log/log.h"
 #include "common/metrics/metrics.h"
+#include "services/router/directory.h"
 #include "services/router/persist.h"
-
-/* Of one user, where connections per user are limited. */
-struct session_user {
-	struct list sessions;
-	uint32_t count, bytes;
-	char id[];
-};
+#include "services/router/roll.h"
 
 struct str session_pid_of(const void *session)
 {
@@ -21,26 +16,24 @@ struct str session_pid_of(const void *session)
 	return str_make(s->text, s->pid_bytes);
 }
 
-struct str session_user_of(const void *user)
+struct str session_key_of(const struct session *s)
 {
-	const struct session_user *u = user;
-
-	return str_make(u->id, u->bytes);
-}
-
-struct str session_sid_of(const struct session *s)
-{
-	return str_make(s->text + s->pid_bytes, s->sid_bytes);
+	return str_make(s->text + s->pid_bytes, (size_t)s->nsp_bytes + 1 + s->sid_bytes);
 }
 
 struct str session_nsp_of(const struct session *s)
 {
-	return str_make(s->text + s->pid_bytes + s->sid_bytes, s->nsp_bytes);
+	return str_make(s->text + s->pid_bytes, s->nsp_bytes);
+}
+
+struct str session_sid_of(const struct session *s)
+{
+	return str_skip(session_key_of(s), (size_t)s->nsp_bytes + 1);
 }
 
 struct str session_user_id_of(const struct session *s)
 {
-	return str_make(s->text + s->pid_bytes + s->sid_bytes + s->nsp_bytes, s->user_bytes);
+	return str_make(s->text + s->pid_bytes + session_key_of(s).n, s->user_bytes);
 }
 
 static struct str conn_of(const struct session *s)
@@ -66,12 +59,23 @@ static void show(const struct router *router)
 
 /* ── rooms ── */
 
+struct str session_room_name(const struct session_room *room)
+{
+	return room->roll ? roll_name_of(room->roll) : session_sid_of(room->session);
+}
+
 static int find_room(const struct session *s, struct str name)
 {
 	for (uint32_t i = 0; i < s->room_count; i++)
-		if (str_eq(str_make(s->rooms[i]->name, s->rooms[i]->bytes), name))
+		if (str_eq(session_room_name(s->rooms[i]), name))
 			return (int)i;
 	return -1;
+}
+
+static void free_room(struct session_room *room)
+{
+	roll_strike(room);
+	mem_free(room);
 }
 
 static void remove_room(struct session *s, struct str name)
@@ -80,7 +84,7 @@ static void remove_room(struct session *s, struct str name)
 
 	if (at < 0)
 		return;
-	mem_free(s->rooms[at]);
+	free_room(s->rooms[at]);
 	s->rooms[at] = s->rooms[--s->room_count];
 }
 
@@ -97,14 +101,18 @@ static int add_room(struct session *s, struct str text, bool known)
 	if (s->room_count == s->room_cap &&
 	    mem_grow((void **)&s->rooms, &s->room_cap, sizeof(struct session_room *)))
 		return E_NOMEM;
-	room = mem_try(sizeof(*room) + item.name.n);
+	room = mem_try(sizeof(*room));
 	if (!room)
 		return E_NOMEM;
 	room->place = item.place;
 	room->shard = item.shard;
 	room->bits = item.bits;
-	room->bytes = (uint16_t)item.name.n;
-	memcpy(room->name, item.name.p, item.name.n);
+	room->session = s;
+	if (!str_eq(item.name, session_sid_of(s)) &&
+	    roll_enter(room, session_nsp_of(s), item.name)) {
+		mem_free(room);
+		return E_NOMEM;
+	}
 	s->rooms[s->room_count++] = room;
 	return 0;
 }
@@ -112,7 +120,7 @@ static int add_room(struct session *s, struct str text, bool known)
 static void drop_rooms(struct session *s)
 {
 	while (s->room_count > 0)
-		mem_free(s->rooms[--s->room_count]);
+		free_room(s->rooms[--s->room_count]);
 	mem_free(s->rooms);
 	s->rooms = NULL;
 	s->room_cap = 0;
@@ -133,49 +141,10 @@ static int set_rooms(struct session *s, const struct wire_list *rooms)
 
 /* ── connections per user ── */
 
-static void leave_user(struct session *s)
+static bool is_first_of_conn(const struct session_user *u, const struct session *s)
 {
-	struct session_user *u = s->user;
-
-	s->user = NULL;
-	list_remove(&s->user_node);
-	if (!u || --u->count > 0)
-		return;
-	map_del(&s->router->users, session_user_of(u));
-	mem_free(u);
-}
-
-static void join_user(struct session *s)
-{
-	struct router *router = s->router;
-	struct str id = session_user_id_of(s);
-	struct session_user *u;
-
-	if (s->user || id.n == 0 || router->svc->conf.max_connections_per_user == 0)
-		return;
-	u = map_get(&router->users, id);
-	if (!u) {
-		u = mem_try(sizeof(*u) + id.n);
-		if (!u)
-			return;
-		list_init(&u->sessions);
-		u->bytes = (uint32_t)id.n;
-		memcpy(u->id, id.p, id.n);
-		if (map_put(&router->users, u)) {
-			mem_free(u);
-			return;
-		}
-	}
-	s->user = u;
-	u->count++;
-	list_append(&u->sessions, &s->user_node);
-}
-
-static bool is_first_of_conn(struct session_user *u, const struct session *s)
-{
-	LIST_EACH(&u->sessions, node, next) {
-		const struct session *other = CONTAINER_OF(node, struct session, user_node);
-
+	for (const struct session *other = directory_behind(s->router, u, STR_NONE); other;
+	     other = directory_following(u, other)) {
 		if (other == s)
 			return true;
 		if (!other->parked_ms && str_eq(conn_of(other), conn_of(s)))
@@ -202,9 +171,8 @@ static bool too_many(struct router *router, struct str user_id, struct str conn,
 	u = map_get(&router->users, user_id);
 	if (!u)
 		return false;
-	LIST_EACH(&u->sessions, node, next) {
-		const struct session *s = CONTAINER_OF(node, struct session, user_node);
-
+	for (const struct session *s = directory_behind(router, u, STR_NONE); s;
+	     s = directory_following(u, s)) {
 		if (str_eq(conn_of(s), conn))
 			return false; /* one more namespace of a connection that is counted */
 		if (!s->parked_ms && !leaves(own, s) && is_first_of_conn(u, s))
@@ -227,17 +195,21 @@ static void free_session(struct session *s)
 	if (s->parked_ms)
 		metrics_dec(METRIC_SESSIONS_PARKED);
 	map_del(&router->sessions, session_pid_of(s));
-	leave_user(s);
+	drop_rooms(s); /* rolls look at its user */
+	directory_strike(s);
 	list_remove(&s->node);
-	drop_rooms(s);
 	mem_free(s);
 	show(router);
 }
 
 static void park(struct session *s, uint64_t since_ms)
 {
-	if (s->parked_ms == 0)
+	if (s->parked_ms == 0) {
 		metrics_inc(METRIC_SESSIONS_PARKED);
+		roll_note_away(s, true);
+		if (s->user)
+			s->user->away++;
+	}
 	s->parked_ms = since_ms ? since_ms : 1;
 }
 
@@ -258,8 +230,12 @@ void session_own(struct session *s, struct peer *peer)
 
 static void unpark(struct session *s)
 {
-	if (s->parked_ms)
+	if (s->parked_ms) {
 		metrics_dec(METRIC_SESSIONS_PARKED);
+		roll_note_away(s, false);
+		if (s->user)
+			s->user->away--;
+	}
 	s->parked_ms = 0;
 }
 
@@ -272,7 +248,7 @@ static void tell_taken(struct peer *peer, const struct session *s)
 
 static struct session *create(struct router *router, const struct wire_session *m)
 {
-	struct str parts[4] = { m->pid, m->sid, m->nsp, m->user_id };
+	struct str parts[5] = { m->pid, m->nsp, STR(","), m->sid, m->user_id };
 	struct session *s;
 	char *at;
 
@@ -284,18 +260,17 @@ static struct session *create(struct router *router, const struct wire_session *
 			return NULL;
 		free_session(CONTAINER_OF(oldest, struct session, node));
 	}
-	s = mem_try(sizeof(*s) + m->pid.n + m->sid.n + m->nsp.n + m->user_id.n);
+	s = mem_try(sizeof(*s) + m->pid.n + m->nsp.n + 1 + m->sid.n + m->user_id.n);
 	if (!s)
 		return NULL;
 	s->router = router;
 	list_init(&s->node);
-	list_init(&s->user_node);
 	s->pid_bytes = (uint8_t)m->pid.n;
 	s->sid_bytes = (uint8_t)m->sid.n;
 	s->nsp_bytes = (uint8_t)m->nsp.n;
 	s->user_bytes = (uint16_t)m->user_id.n;
 	at = s->text;
-	for (int i = 0; i < 4; i++) {
+	for (int i = 0; i < 5; i++) {
 		if (parts[i].n)
 			memcpy(at, parts[i].p, parts[i].n);
 		at += parts[i].n;
@@ -304,7 +279,11 @@ static struct session *create(struct router *router, const struct wire_session *
 		mem_free(s);
 		return NULL;
 	}
-	join_user(s);
+	if (directory_enter(s)) {
+		map_del(&router->sessions, session_pid_of(s));
+		mem_free(s);
+		return NULL;
+	}
 	show(router);
 	return s;
 }
@@ -464,7 +443,7 @@ int session_rooms(const struct session *s, struct item_list *list, struct wire_l
 	for (uint32_t i = 0; i < s->room_count && !err; i++) {
 		const struct session_room *room = s->rooms[i];
 		struct item item = { room->place, room->shard, room->bits,
-				     str_make(room->name, room->bytes) };
+				     session_room_name(room) };
 
 		item_list_add(list, &item);
 	}

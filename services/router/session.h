@@ -15,27 +15,31 @@
 #ifndef ROOMWIRE_ROUTER_SESSION_H
 #define ROOMWIRE_ROUTER_SESSION_H
 
+#include "common/base/tree.h"
 #include "proto/item.h"
 #include "services/router/router.h"
 
 #define SESSION_ID_BYTES 64
 
+struct roll;
 struct session_user;
 
 struct session_room {
 	uint64_t place; /* joined at */
 	uint32_t shard; /* whose place it is */
-	uint16_t bytes;
 	uint8_t bits;
-	char name[];
+	struct session *session;
+	struct roll *roll;     /* which has its name; NULL: the socket's own room */
+	struct tree_node node; /* in roll->members */
 };
 
 struct session {
 	struct list node; /* on owner->sessions, or router->parked */
 	struct router *router;
-	struct peer *owner; /* NULL: parked */
-	struct session_user *user;
-	struct list user_node;
+	struct peer *owner;         /* NULL: parked */
+	struct session_user *user;  /* NULL: nobody in particular */
+	struct tree_node user_node; /* in user->sessions */
+	struct tree_node sid_node;  /* in router->sids */
 	uint64_t generation;
 	uint64_t parked_ms;          /* monotonic; 0: its client is there */
 	struct session_room **rooms; /* OWNED */
@@ -43,7 +47,7 @@ struct session {
 	uint8_t pid_bytes, sid_bytes, conn_bytes, nsp_bytes;
 	uint16_t user_bytes;
 	char conn[SESSION_ID_BYTES];
-	char text[]; /* pid, sid, nsp, user id */
+	char text[]; /* pid, namespace ',' socket id, user id */
 };
 
 /* The session's rooms: list is the caller's to fini, also after an error. 0, E_NOMEM, E_TOOBIG. */
@@ -52,9 +56,10 @@ int session_rooms(const struct session *s, struct item_list *list,
 struct str session_sid_of(const struct session *s);
 struct str session_nsp_of(const struct session *s);
 struct str session_user_id_of(const struct session *s);
+struct str session_key_of(const struct session *s); /* namespace ',' socket id */
+struct str session_room_name(const struct session_room *room);
 void session_own(struct session *s, struct peer *peer);
 struct str session_pid_of(const void *session); /* for the map */
-struct str session_user_of(const void *user);
 
 void session_on_session(struct peer *peer, const struct wire_session *m);
 void session_on_rooms(struct peer *peer, const struct wire_session_rooms *m);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Claims of three edges to a few sessions, at random, against a model that says in plain words who has what. */
+#include "services/router/roll.h"
 #include "services/router/session_test.h"
 
 #include "common/base/clock.h"
@@ -240,8 +241,35 @@ static void compare_rooms(const struct session *s, const struct model_session *w
 	for (uint32_t i = 0; i < s->room_count; i++) {
 		const struct session_room *room = s->rooms[i];
 
-		assert_int_equal(room->bytes, 1);
-		assert_int_equal(room->place, want->place[room->name[0] - 'a']);
+		assert_int_equal(session_room_name(room).n, 1);
+		assert_int_equal(room->place, want->place[session_room_name(room).p[0] - 'a']);
+	}
+}
+
+/* Rolls count what the sessions say. */
+static void compare_rolls(void)
+{
+	for (int i = 0; i < NAMES; i++) {
+		const char key[] = { '/', ',', (char)('a' + i) };
+		const struct roll *roll = roll_find(&f.router, str_make(key, sizeof(key)));
+		uint32_t count = 0, away = 0, distinct = 0;
+		struct str seen[PIDS];
+
+		MAP_EACH(&f.router.sessions, struct session, s) {
+			bool in = false;
+
+			for (uint32_t j = 0; j < s->room_count; j++)
+				in |= session_room_name(s->rooms[j]).p[0] == key[2];
+			count += in;
+			away += in && s->parked_ms;
+			for (uint32_t j = 0; j < distinct; j++)
+				in &= !str_eq(seen[j], session_user_id_of(s));
+			if (in)
+				seen[distinct++] = session_user_id_of(s);
+		}
+		assert_int_equal(roll ? roll->count : 0, count);
+		assert_int_equal(roll ? roll->away : 0, away);
+		assert_int_equal(roll ? roll->users : 0, distinct);
 	}
 }
 
@@ -278,6 +306,7 @@ static void compare(void)
 	}
 	assert_int_equal(map_count(&f.router.sessions), there);
 	assert_int_equal(metrics_values[METRIC_SESSIONS_PARKED], parked);
+	compare_rolls();
 }
 
 static void step(uint64_t x)
