@@ -77,7 +77,8 @@ struct edge {
 	uint64_t drain_began_ms, drain_spread_ms;
 	size_t drain_count; /* clients at its beginning */
 	bool draining, closing;
-	bool serving; /* "serving" was told to the supervisor */
+	bool life_wanted; /* some router tells others which rooms are occupied */
+	bool serving;     /* "serving" was told to the supervisor */
 	struct wheel_timer serving_timer;
 };
 

@@ -6,6 +6,7 @@
 #include "common/log/log.h"
 #include "services/edge/handover.h"
 #include "services/edge/shard.h"
+#include "services/edge/room.h"
 
 #define STRAY_MS 200u
 #define STRAYS_MAX 10000u
@@ -115,6 +116,10 @@ void forward_on_edges(void *ctx, struct bus_link *link, const struct wire_edges 
 	struct str name, endpoint, tag;
 
 	(void)link;
+	if (m->life && !edge->life_wanted) {
+		edge->life_wanted = true;
+		room_tell_life(edge);
+	}
 	if (!edge->forwards)
 		return;
 	wire_list_walk(&m->names, &names);

@@ -92,15 +92,37 @@ int room_tell(struct room *room)
 		.epoch = room->since ? shard->old_epoch : 0,
 		.since = room->since,
 		.known_from = room->known_from,
+		.own = room->own,
+		.vacant = room->count == 0 && room->holds > 0,
 	};
 	int err = bus_link_send_msg(shard->link, WIRE_SUBSCRIBE, &m, true);
 
 	if (err)
 		return err;
+	room->told_vacant = m.vacant;
 	room->pending++;
 	list_remove(&room->node);
 	list_append(&shard->rooms, &room->node);
 	return 0;
+}
+
+/* Its members have come or gone, and it stays: only routers that tell others of it hear of that. */
+static void note_life(struct room *room)
+{
+	struct wire_room_live m = { .room = room_key_of(room), .live = room->count > 0 };
+
+	if (!room->edge->life_wanted || room->own || !room->shard ||
+	    room->told_vacant == (room->count == 0))
+		return;
+	/* A link that is down is told the room anew when it is up. */
+	if (bus_link_send_msg(room->shard->link, WIRE_ROOM_LIVE, &m, true) == 0)
+		room->told_vacant = !m.live;
+}
+
+void room_tell_life(struct edge *edge)
+{
+	MAP_EACH(&edge->rooms, struct room, room)
+		note_life(room);
 }
 
 void room_untell(struct room *room)
@@ -147,8 +169,10 @@ void room_move(struct room *room, struct shard *owner)
 	settle_in(room, owner);
 }
 
-static struct room *create(struct edge *edge, struct str key)
+static struct room *create(const struct sock *sock, struct str key)
 {
+	struct edge *edge = sock->edge;
+	struct str nsp, name;
 	struct room *room = mem_try(sizeof(*room) + key.n);
 
 	if (!room)
@@ -156,6 +180,8 @@ static struct room *create(struct edge *edge, struct str key)
 	room->edge = edge;
 	room->key_bytes = (uint32_t)key.n;
 	memcpy(room->key, key.p, key.n);
+	room->own = str_cut(key, ',', &nsp, &name) &&
+		    (str_eq(name, sock_id_of(sock)) || room_is_reserved(name));
 	list_init(&room->node);
 	if (map_put(&edge->rooms, room)) {
 		mem_free(room);
@@ -199,6 +225,7 @@ static int add_member(struct sock *sock, struct room *room)
 	room->count++;
 	sock->room_count++;
 	metrics_inc(METRIC_MEMBERSHIPS);
+	note_life(room);
 	return 0;
 }
 
@@ -234,7 +261,7 @@ int room_join(struct sock *sock, struct str key, const struct item *item,
 		return E_FULL;
 	}
 	if (!room)
-		room = create(edge, key);
+		room = create(sock, key);
 	if (!room)
 		return E_NOMEM;
 	err = add_member(sock, room);
@@ -289,7 +316,7 @@ int room_hold(struct sock *sock, struct str key, const struct item *item)
 	struct membership *m;
 
 	if (!room)
-		room = create(sock->edge, key);
+		room = create(sock, key);
 	if (!room)
 		return E_NOMEM;
 	if (sock->room_count == sock->room_cap &&
@@ -301,6 +328,7 @@ int room_hold(struct sock *sock, struct str key, const struct item *item)
 	*m = (struct membership){ .room = room };
 	set_joined(m, item);
 	room->holds++;
+	note_life(room);
 	metrics_inc(METRIC_MEMBERSHIPS);
 	return 0;
 }
@@ -361,6 +389,8 @@ static void remove_slot(struct sock *sock, uint32_t slot)
 			sock->rooms[slot].room->members[sock->rooms[slot].index].slot = slot;
 	}
 	metrics_dec(METRIC_MEMBERSHIPS);
+	if (room->holds > 0)
+		note_life(room);
 	release(room);
 }
 
@@ -409,6 +439,7 @@ void room_park_all(struct sock *sock)
 		remove_index(sock->rooms[i].room, sock->rooms[i].index);
 		sock->rooms[i].room->holds++;
 		sock->rooms[i].waiting = false;
+		note_life(sock->rooms[i].room);
 	}
 	sock->unconfirmed = 0;
 }

@@ -48,6 +48,8 @@ struct room {
 	struct member *members; /* dense */
 	uint32_t count, cap;
 	uint32_t holds;      /* parked sockets */
+	bool own;            /* of a socket itself, or of all */
+	bool told_vacant;    /* the router was told that nobody is here */
 	uint32_t pending;    /* SUBSCRIBEs without an answer yet */
 	bool filling;        /* told with `since`, and not answered: see fill.c */
 	bool confirmed;      /* the router has answered since it was told last */
@@ -98,6 +100,8 @@ void room_park_all(struct sock *sock);
 int room_tell(struct room *room) MUST_CHECK;
 void room_untell(struct room *room); /* the router knows nothing of it any more */
 void room_move(struct room *room, struct shard *owner);
+/* Routers want to know whether somebody is here: those where nobody is are told. */
+void room_tell_life(struct edge *edge);
 /* Something of it was lost to this edge: its members are closed, and not recovered. */
 void room_tell_gap(struct room *room);
 void room_on_subscribed(struct shard *shard, const struct wire_subscribed *m);

@@ -11,10 +11,11 @@ static enum claim_state claim(struct node *n, uint64_t identity, uint64_t owner,
 {
 	static uint64_t ref;
 	struct wire_claim m = {
-		.ref = ++ref, .uid_high = 1, .uid_low = identity, .owner = owner, .stage = stage
+		.uid_high = 1, .uid_low = identity, .owner = owner, .stage = stage
 	};
 	const struct wire_claimed *answer;
 
+	m.ref = ++ref;
 	node_say(n, WIRE_CLAIM, &m);
 	answer = &script_wait(&n->script, WIRE_CLAIMED)->any.claimed;
 	assert_int_equal(answer->ref, ref);

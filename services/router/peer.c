@@ -2,6 +2,7 @@
 #include "common/base/mem.h"
 #include "common/log/log.h"
 #include "common/metrics/metrics.h"
+#include "services/router/life.h"
 #include "services/router/persist.h"
 #include "services/router/room.h"
 #include "services/router/session.h"
@@ -61,6 +62,7 @@ static void forget_state(struct peer *peer)
 	orphan(peer);
 	settle_forget(peer);
 	persist_forget_peer(peer);
+	life_forget_peer(peer);
 	session_forget_peer(peer);
 	room_remove_peer(peer);
 	peer->synced = false;
@@ -93,7 +95,8 @@ static void tell_edges_to(struct peer *peer)
 	uint32_t n = list_edges(peer->router, names, endpoints, tags);
 	struct wire_edges m = { .names = { .count = n, .items = names },
 				.endpoints = { .count = n, .items = endpoints },
-				.tags = { .count = n, .items = tags } };
+				.tags = { .count = n, .items = tags },
+				.life = life_is_wanted(peer->router) };
 	int err = bus_link_send_msg(peer->link, WIRE_EDGES, &m, true);
 
 	if (err && err != E_CLOSED)

@@ -6,6 +6,7 @@
 #include "common/base/mem.h"
 #include "common/log/log.h"
 #include "common/metrics/metrics.h"
+#include "services/router/life.h"
 #include "services/router/room.h"
 #include "services/router/session.h"
 
@@ -29,7 +30,7 @@ struct persist {
 	uint64_t floor;
 	struct list savings; /* struct saving */
 	char history[KEY_BYTES_MAX], sessions[KEY_BYTES_MAX], from[KEY_BYTES_MAX],
-		ids[KEY_BYTES_MAX];
+		ids[KEY_BYTES_MAX], life[KEY_BYTES_MAX];
 	uint32_t ids_written;
 	char cursor[64]; /* where reading goes on */
 };
@@ -104,6 +105,37 @@ static void give_up(struct persist *p, int err)
 		 KV_ERR(err));
 }
 
+static void on_life(void *ctx, int err, const struct redis_reply *reply);
+
+static void read_life(struct persist *p)
+{
+	struct str argv[] = { STR("HSCAN"), key(p->life), str_of(p->cursor), STR("COUNT"),
+			      STR(ID_PAGE) };
+
+	if (!ask(p, argv, 5, on_life, p))
+		give_up(p, E_UNAVAILABLE);
+}
+
+static void on_life(void *ctx, int err, const struct redis_reply *reply)
+{
+	struct persist *p = ctx;
+	const struct redis_reply *items;
+
+	if (err || p->router->settled) {
+		give_up(p, err ? err : E_TIMEOUT);
+		return;
+	}
+	items = adapt_redis_item(reply, 1);
+	for (size_t i = 0; i < items->count; i += 2)
+		if (life_restore(p->router, adapt_redis_item(items, i)->text))
+			log_warn("persist", "out of memory: that somebody was online is forgotten");
+	if (str_copy(adapt_redis_item(reply, 0)->text, p->cursor, sizeof(p->cursor)) ||
+	    strcmp(p->cursor, "0") == 0)
+		finish_loading(p);
+	else
+		read_life(p);
+}
+
 static void on_sessions(void *ctx, int err, const struct redis_reply *reply);
 
 static void read_sessions(struct persist *p)
@@ -136,7 +168,7 @@ static void on_sessions(void *ctx, int err, const struct redis_reply *reply)
 	}
 	if (str_copy(adapt_redis_item(reply, 0)->text, p->cursor, sizeof(p->cursor)) ||
 	    strcmp(p->cursor, "0") == 0)
-		finish_loading(p);
+		read_life(p);
 	else
 		read_sessions(p);
 }
@@ -390,6 +422,16 @@ void persist_message(struct router *router, const struct message *message, struc
 	mem_free(w);
 }
 
+void persist_life(struct router *router, struct str subject, bool here)
+{
+	struct persist *p = router->persist;
+	struct str argv[] = { here ? STR("HSET") : STR("HDEL"), p ? key(p->life) : STR_NONE,
+			      subject, STR("1") };
+
+	if (p && p->state == PERSIST_ON && adapt_redis_up(p->redis))
+		ask(p, argv, here ? 4 : 3, on_written, p);
+}
+
 static void on_session_written(void *ctx, int err, const struct redis_reply *reply)
 {
 	struct saving *s = ctx;
@@ -505,6 +547,8 @@ int persist_open(struct router *router)
 	snprintf(p->sessions, sizeof(p->sessions), "%.64s:%.64s:sessions", conf->redis_prefix,
 		 router->svc->instance);
 	snprintf(p->from, sizeof(p->from), "%.64s:%.64s:from", conf->redis_prefix,
+		 router->svc->instance);
+	snprintf(p->life, sizeof(p->life), "%.64s:%.64s:life", conf->redis_prefix,
 		 router->svc->instance);
 	snprintf(p->ids, sizeof(p->ids), "%.64s:%.64s:ids", conf->redis_prefix,
 		 router->svc->instance);

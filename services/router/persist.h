@@ -6,6 +6,7 @@
  *   PREFIX:INSTANCE:ids        stream: the id of each event of the last EVENT_ID_SECONDS, EVENT_ID_COUNT at most
  *   PREFIX:INSTANCE:sessions   hash by private id: the SESSION as an edge told it
  *   PREFIX:INSTANCE:from       place from which on the stream has every message
+ *   PREFIX:INSTANCE:life       hash: the users that were told to be online, the rooms that were told to be occupied (life.h)
  *
  * At a start they are read before the router settles, together with what edges give back. An event is answered when Redis has it, too; while Redis is
  * down nobody waits for it: /readyz tells, and from where on the stream is whole again is noted when it is back.
@@ -32,6 +33,8 @@ bool persist_ready(const struct router *router, char reason[SVC_REASON_BYTES]);
 void persist_message(struct router *router, const struct message *message, struct pending *pending);
 /* An id that is known from now on; nobody waits for it. */
 void persist_id(struct router *router, uint64_t high, uint64_t low);
+/* What was told of this subject (life.h): here, or nothing any more. */
+void persist_life(struct router *router, struct str key, bool here);
 /* The session as it is now. peer, ref: to be told SAVED when Redis has it; ref 0: nobody. False: it is not kept there, tell at once. */
 bool persist_session(struct session *session, struct peer *peer, uint64_t ref);
 void persist_session_gone(struct session *session);

@@ -6,6 +6,7 @@
 #include "common/base/mem.h"
 #include "common/log/log.h"
 #include "common/metrics/metrics.h"
+#include "services/router/life.h"
 
 #define VACANT_EXTRA_SECONDS 30u  /* beyond the recovery window: clocks, links that are cut */
 #define HISTORY_EXTRA_SECONDS 10u /* also where nobody recovers: sessions move between edges */
@@ -110,7 +111,7 @@ int room_add_edge(struct room *room, struct peer *peer)
 		release(room);
 		return E_NOMEM;
 	}
-	room->edges[room->edge_count] = (struct holder){ peer, peer->room_count };
+	room->edges[room->edge_count] = (struct holder){ peer, peer->room_count, false };
 	peer->rooms[peer->room_count++] = (struct membership){ room, room->edge_count };
 	room->edge_count++;
 	room->vacant_ms = 0;
@@ -118,11 +119,28 @@ int room_add_edge(struct room *room, struct peer *peer)
 	return 0;
 }
 
+void room_set_live(struct room *room, const struct peer *peer, bool live)
+{
+	int at = index_of(room, peer);
+
+	if (at < 0 || room->edges[at].live == live)
+		return;
+	room->edges[at].live = live;
+	room->live_count += live ? 1 : -1u;
+	life_note_room(room);
+}
+
+bool room_is_live(const struct room *room)
+{
+	return room && room->live_count > 0;
+}
+
 static void remove_at(struct peer *peer, uint32_t slot)
 {
 	struct membership gone = peer->rooms[slot];
 	struct room *room = gone.room;
 	uint32_t last = --room->edge_count;
+	bool was_live = room->edges[gone.index].live;
 
 	if (gone.index != last) {
 		room->edges[gone.index] = room->edges[last];
@@ -133,6 +151,9 @@ static void remove_at(struct peer *peer, uint32_t slot)
 		room->vacant_ms = clock_ms();
 		list_append(&room->router->vacant, &room->vacant);
 	}
+	room->live_count -= was_live;
+	if (was_live)
+		life_note_room(room);
 	last = --peer->room_count;
 	if (slot != last) {
 		peer->rooms[slot] = peer->rooms[last];

@@ -37,12 +37,14 @@ struct entry {
 struct holder {
 	struct peer *peer;
 	uint32_t slot; /* in peer->rooms */
+	bool live;     /* somebody is there */
 };
 
 struct room {
 	struct router *router;
 	struct holder *edges; /* dense */
-	uint32_t edge_count, edge_cap;
+	uint32_t edge_count, edge_cap, live_count;
+	bool own; /* of a socket itself */
 	struct entry *oldest, *newest;
 	uint32_t history_count;
 	uint64_t history_bytes;
@@ -63,6 +65,9 @@ struct room *room_find(struct router *router, struct str key);
 struct room *room_get(struct router *router, struct str key);
 /* 0 also when it is there already. E_NOMEM: a room without edges and history is freed. */
 int room_add_edge(struct room *room, struct peer *peer) MUST_CHECK;
+/* Whether somebody is there, or the edge holds it for those who are away. Harmless for one that does not hold it. */
+void room_set_live(struct room *room, const struct peer *peer, bool live);
+bool room_is_live(const struct room *room); /* NULL: no */
 void room_remove_edge(struct room *room, struct peer *peer);
 void room_remove_peer(struct peer *peer); /* from all rooms */
 

@@ -7,6 +7,7 @@
 #include "common/metrics/metrics.h"
 #include "services/router/claim.h"
 #include "services/router/directory.h"
+#include "services/router/life.h"
 #include "services/router/persist.h"
 #include "services/router/room.h"
 
@@ -56,6 +57,15 @@ void router_dispatch(struct peer *peer, const struct bus_message *m)
 		break;
 	case WIRE_RESUME:
 		session_on_resume(peer, &m->any.resume);
+		break;
+	case WIRE_ROOM_LIVE:
+		subscribe_on_live(peer, &m->any.room_live);
+		break;
+	case WIRE_LIFE_WATCH:
+		life_on_watch(peer, &m->any.life_watch);
+		break;
+	case WIRE_LIFE_DONE:
+		life_on_done(peer, &m->any.life_done);
 		break;
 	case WIRE_CLAIM:
 		claim_on_claim(peer, &m->any.claim);
@@ -132,6 +142,7 @@ int router_start(struct svc *svc, void *self)
 	slab_init(&router->pendings, sizeof(struct pending), PENDING_MAX);
 	slab_init(&router->askers, sizeof(struct asker), PENDING_MAX);
 	buf_init(&router->key, KEY_BYTES);
+	life_open(router);
 	wheel_timer_init(&router->sweep, on_sweep);
 	session_foster_init(router);
 	err = bus_server_open(svc, svc->conf.router_bind, &handlers, router, &router->server);
@@ -169,6 +180,7 @@ void router_stop(struct svc *svc, void *self)
 	map_fini(&router->rooms);
 	map_fini(&router->sessions);
 	map_fini(&router->users);
+	life_close(router);
 	idset_fini(&router->ids);
 	idset_fini(&router->claims);
 	slab_fini(&router->pendings);

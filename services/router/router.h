@@ -52,7 +52,8 @@ struct peer {
 	struct router *router;
 	struct bus_link *link;
 	bool edge;
-	bool synced;   /* has told its rooms */
+	bool synced; /* has told its rooms */
+	bool watches_life;
 	uint64_t mark; /* serial of the message at hand: sent once, whatever rooms it holds */
 	struct awaited *awaited; /* ring, in order of number; OWNED */
 	uint32_t awaited_cap, awaited_head, awaited_count;
@@ -87,6 +88,7 @@ struct early {
 struct router {
 	struct svc *svc;
 	struct persist *persist; /* NULL: Redis is not set */
+	struct life *life;
 	struct bus_server *server;
 	struct list peers;
 	struct map rooms;    /* struct room by key */
@@ -172,6 +174,7 @@ void query_on_sockets(struct peer *peer, const struct wire_query_sockets *m);
 
 /* subscribe.c */
 void subscribe_on_subscribe(struct peer *peer, const struct wire_subscribe *m);
+void subscribe_on_live(struct peer *peer, const struct wire_room_live *m);
 void subscribe_on_unsubscribe(struct peer *peer, const struct wire_unsubscribe *m);
 
 #endif

@@ -6,6 +6,7 @@
 #include "common/log/log.h"
 #include "common/metrics/metrics.h"
 #include "services/router/directory.h"
+#include "services/router/life.h"
 #include "services/router/persist.h"
 #include "services/router/roll.h"
 
@@ -197,6 +198,7 @@ static void free_session(struct session *s)
 	map_del(&router->sessions, session_pid_of(s));
 	drop_rooms(s); /* rolls look at its user */
 	directory_strike(s);
+	life_note_user(router, session_user_id_of(s));
 	list_remove(&s->node);
 	mem_free(s);
 	show(router);
@@ -209,6 +211,7 @@ static void park(struct session *s, uint64_t since_ms)
 		roll_note_away(s, true);
 		if (s->user)
 			s->user->away++;
+		life_note_user(s->router, session_user_id_of(s));
 	}
 	s->parked_ms = since_ms ? since_ms : 1;
 }
@@ -237,6 +240,7 @@ static void unpark(struct session *s)
 			s->user->away--;
 	}
 	s->parked_ms = 0;
+	life_note_user(s->router, session_user_id_of(s));
 }
 
 static void tell_taken(struct peer *peer, const struct session *s)

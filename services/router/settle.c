@@ -10,6 +10,7 @@
 #include "common/base/mem.h"
 #include "common/log/log.h"
 #include "common/metrics/metrics.h"
+#include "services/router/life.h"
 #include "services/router/persist.h"
 #include "services/router/room.h"
 #include "services/router/session.h"
@@ -330,6 +331,7 @@ static void on_settle(struct wheel_timer *timer)
 		free_early(e);
 	}
 	bus_server_hold_role(router->server, "ingest", false);
+	life_settled(router);
 	session_foster_soon(router);
 	log_info("router", "publishers are let in", KV_U("rooms", map_count(&router->rooms)));
 }

@@ -31,6 +31,8 @@ void subscribe_on_subscribe(struct peer *peer, const struct wire_subscribe *m)
 
 	if (!room || room_add_edge(room, peer))
 		return; /* no answer: the client's join times out and says UNAVAILABLE */
+	room->own = m->own;
+	room_set_live(room, peer, !m->vacant);
 	/* Of a room that comes from another router, only what this one has forgotten since its start is missing. */
 	if (m->since == WIRE_SINCE_ALL)
 		answer.gap = room->dropped_place > router->born;
@@ -48,6 +50,14 @@ void subscribe_on_subscribe(struct peer *peer, const struct wire_subscribe *m)
 			 KV_Z("peer", bus_link_peer(peer->link)), KV_ERR(err));
 		bus_link_reset(peer->link);
 	}
+}
+
+void subscribe_on_live(struct peer *peer, const struct wire_room_live *m)
+{
+	struct room *room = room_find(peer->router, m->room);
+
+	if (room)
+		room_set_live(room, peer, m->live);
 }
 
 void subscribe_on_unsubscribe(struct peer *peer, const struct wire_unsubscribe *m)
