@@ -34,7 +34,7 @@ void persist_message(struct router *router, const struct message *message, struc
 /* An id that is known from now on; nobody waits for it. */
 void persist_id(struct router *router, uint64_t high, uint64_t low);
 /* What was told of this subject (life.h): here, or nothing any more. */
-void persist_life(struct router *router, struct str key, bool here);
+void persist_life(struct router *router, struct str subject, bool here);
 /* The session as it is now. peer, ref: to be told SAVED when Redis has it; ref 0: nobody. False: it is not kept there, tell at once. */
 bool persist_session(struct session *session, struct peer *peer, uint64_t ref);
 void persist_session_gone(struct session *session);
