@@ -9,6 +9,8 @@
 #include "proto/wire.h"
 
 #define ITEM_HEAD_BYTES 13
+#define ROOM_ALL \
+	"\1all" /* the room of every socket of a namespace, where Redis is set: publishers there may mean all */
 
 enum item_bits { ITEM_BY_CONNECT = 1 /* joined by the namespace's rules, not by an event */ };
 

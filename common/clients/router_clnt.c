@@ -295,6 +295,15 @@ void router_clnt_synced(struct router_clnt *clnt, struct bus_link *link)
 		log_debug("bus", "the link is gone again: all is told anew when it is back");
 }
 
+void router_clnt_tell(struct router_clnt *clnt, enum wire_id id, const void *message)
+{
+	LIST_EACH(&clnt->shards, node, next) {
+		if (bus_link_send_msg(CONTAINER_OF(node, struct shard, node)->link, id, message,
+				      true))
+			log_debug("bus", "a router is not there: it is told when it is back");
+	}
+}
+
 size_t router_clnt_pending(const struct router_clnt *clnt)
 {
 	return map_count(&clnt->flights);

@@ -66,6 +66,8 @@ int router_clnt_publish(struct router_clnt *clnt, struct wire_publish *message,
 			router_published_fn fn, void *ctx) MUST_CHECK;
 /* The edge has told all its rooms on this link. */
 void router_clnt_synced(struct router_clnt *clnt, struct bus_link *link);
+/* Say it, counted, to every router that is there now; to those that come later: `fresh`. */
+void router_clnt_tell(struct router_clnt *clnt, enum wire_id id, const void *message);
 size_t router_clnt_pending(const struct router_clnt *clnt);
 /* All links up? Else why not. */
 bool router_clnt_ready(const struct router_clnt *clnt, char reason[SVC_REASON_BYTES]);

@@ -22,7 +22,7 @@ LAYERS = [
 FOREIGN = {
     r"c?zmq\.h": r"common/adapt/adapt_zmq",
     r"libwebsockets\.h": r"common/adapt/adapt_lws",
-    r"msgpack(\.h|/.*)": r"proto/wire",
+    r"msgpack(\.h|/.*)": r"(proto/wire|common/adapt/adapt_sioredis)",
     r"jwt\.h": r"common/adapt/adapt_jwt",
     r"librdkafka/.*": r"common/adapt/adapt_kafka",
     r"(amqp.*\.h|rabbitmq-c/.*)": r"common/adapt/adapt_amqp",

@@ -17,8 +17,6 @@
 #include "services/edge/shard.h"
 
 #define ROOM_KEY_BYTES 1024
-#define ROOM_ALL \
-	"\1all" /* every socket of the namespace; where Redis is set, whose publishers may mean all */
 
 struct sock;
 

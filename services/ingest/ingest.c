@@ -40,7 +40,9 @@ static void on_router_message(void *ctx, struct bus_link *link, const struct bus
 {
 	struct ingest *ingest = ctx;
 
-	if (!router_query_on_message(ingest->queries, link, m))
+	if (m->id == WIRE_WATCHED)
+		source_redis_on_watched(ingest, m);
+	else if (!router_query_on_message(ingest->queries, link, m))
 		metrics_inc(METRIC_WIRE_UNKNOWN);
 }
 
@@ -50,6 +52,7 @@ static void on_router_fresh(void *ctx, struct bus_link *link, uint64_t old_epoch
 
 	(void)old_epoch;
 	router_query_on_lost(ingest->queries, link);
+	source_redis_on_fresh(ingest, link);
 }
 
 static void on_router_removed(void *ctx, struct bus_link *link)
@@ -68,10 +71,10 @@ static int open_router(struct ingest *ingest)
 	};
 	struct router_clnt_spec spec = {
 		.svc = ingest->svc,
+		.endpoints = ingest->svc->conf.router_endpoints,
 		.handlers = &handlers,
 		.ctx = ingest,
-		.endpoints = ingest->svc->conf.router_endpoints,
-		.max_in_flight = (size_t)(ingest->svc->conf.ingest_in_flight +
+		.max_in_flight = (size_t)(2 * ingest->svc->conf.ingest_in_flight +
 					  ingest->svc->conf.api_in_flight),
 		.max_bytes = 256u << 20,
 	};
@@ -128,6 +131,8 @@ int ingest_start(struct svc *svc, void *self)
 		err = open_api(ingest);
 	if (!err)
 		err = source_amqp_open(ingest);
+	if (!err)
+		err = source_redis_open(ingest);
 	return err;
 }
 
@@ -136,7 +141,8 @@ static void on_drain_step(struct wheel_timer *timer)
 {
 	struct ingest *ingest = CONTAINER_OF(timer, struct ingest, drain_timer);
 
-	if (ingest->amqp_under_way == 0 && ingest->calls_under_way == 0)
+	if (ingest->amqp_under_way == 0 && ingest->calls_under_way == 0 &&
+	    source_redis_under_way(ingest) == 0)
 		svc_drained(ingest->svc);
 	else
 		svc_arm(ingest->svc, timer, clock_ms() + DRAIN_STEP_MS);
@@ -150,6 +156,7 @@ void ingest_drain(struct svc *svc, void *self)
 	http_server_pause(ingest->api);
 	if (ingest->amqp)
 		adapt_amqp_pause(ingest->amqp);
+	source_redis_drain(ingest);
 	wheel_timer_init(&ingest->drain_timer, on_drain_step);
 	svc_arm(svc, &ingest->drain_timer, clock_ms() + 1);
 }
@@ -162,6 +169,7 @@ void ingest_stop(struct svc *svc, void *self)
 	router_query_close(&ingest->queries);
 	router_clnt_close(&ingest->router);
 	source_amqp_close(ingest);
+	source_redis_close(ingest);
 	http_server_close(&ingest->api, NULL, NULL);
 	buf_fini(&ingest->scratch);
 }

@@ -17,6 +17,8 @@
 #include "common/profile/profile.h"
 #include "common/svc/svc.h"
 
+struct source_redis;
+
 struct ingest {
 	struct svc *svc;
 	const struct profile *profile;
@@ -28,9 +30,10 @@ struct ingest {
 	const char **amqp_keys;  /* OWNED; ends with NULL */
 	struct list waiting; /* struct amqp_delivery that the router client has no room for yet */
 	struct svc_turn turn;
-	size_t amqp_under_way;  /* deliveries not acknowledged */
-	size_t calls_under_way; /* API calls not answered */
-	struct buf scratch;     /* mapping; empty between uses */
+	size_t amqp_under_way;      /* deliveries not acknowledged */
+	size_t calls_under_way;     /* API calls not answered */
+	struct buf scratch;         /* mapping; empty between uses */
+	struct source_redis *redis; /* NULL: not used */
 	struct wheel_timer drain_timer;
 	bool draining;
 };
@@ -54,5 +57,16 @@ void api_on_request(struct http_exchange *x, const struct http_request *request,
 /* source_amqp.c */
 int source_amqp_open(struct ingest *ingest) MUST_CHECK;
 void source_amqp_close(struct ingest *ingest);
+
+/* source_redis.c: Node servers on the same Redis */
+int source_redis_open(struct ingest *ingest) MUST_CHECK;
+void source_redis_close(struct ingest *ingest);
+/* Takes no more; another ingest may at once. */
+void source_redis_drain(struct ingest *ingest);
+size_t source_redis_under_way(const struct ingest *ingest);
+bool source_redis_ready(void *self, char reason[SVC_REASON_BYTES]); /* a svc_need */
+/* What routers say, see router_clnt_handlers. */
+void source_redis_on_fresh(struct ingest *ingest, struct bus_link *link);
+void source_redis_on_watched(struct ingest *ingest, const struct bus_message *m);
 
 #endif

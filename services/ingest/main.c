@@ -15,6 +15,7 @@ static const struct svc_need needs[] = {
 	{ "router", ingest_router_ready },
 	{ "rabbitmq", ingest_rabbitmq_ready },
 	{ "kafka", ingest_kafka_ready },
+	{ "redis", source_redis_ready },
 	{ NULL, NULL },
 };
 

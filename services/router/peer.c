@@ -3,6 +3,7 @@
 #include "common/log/log.h"
 #include "common/metrics/metrics.h"
 #include "services/router/life.h"
+#include "services/router/egress.h"
 #include "services/router/persist.h"
 #include "services/router/room.h"
 #include "services/router/session.h"
@@ -63,6 +64,7 @@ static void forget_state(struct peer *peer)
 	settle_forget(peer);
 	persist_forget_peer(peer);
 	life_forget_peer(peer);
+	egress_forget_peer(peer);
 	session_forget_peer(peer);
 	room_remove_peer(peer);
 	peer->synced = false;
@@ -193,6 +195,8 @@ void peer_on_acked(void *ctx, struct bus_link *link, uint64_t number)
 	struct router *router = ctx;
 	struct peer *peer = bus_link_user(link);
 
+	if (peer)
+		egress_on_acked(peer, number);
 	while (peer && peer->awaited_count > 0 &&
 	       peer->awaited[peer->awaited_head].number <= number) {
 		struct pending *pending = peer->awaited[peer->awaited_head].pending;

@@ -7,6 +7,7 @@
 #include "common/base/mem.h"
 #include "common/log/log.h"
 #include "common/metrics/metrics.h"
+#include "services/router/egress.h"
 #include "services/router/persist.h"
 #include "services/router/room.h"
 
@@ -208,6 +209,7 @@ static void publish_counted(struct peer *publisher, const struct bus_message *m)
 		metrics_inc(METRIC_PUBLISHED);
 		metrics_set(METRIC_EVENT_IDS, idset_count(&router->ids));
 		send_to_rooms(router, p, msg, pending);
+		egress_copy(router, p, msg);
 		persist_message(router, msg, pending);
 		publish_release(router, pending);
 		message_unref(&msg);
@@ -238,7 +240,9 @@ void publish_on_message(struct peer *peer, const struct bus_message *m)
 		return;
 	}
 	msg = make_message(peer->router, m);
-	if (msg)
+	if (msg) {
 		send_to_rooms(peer->router, p, msg, NULL);
+		egress_copy(peer->router, p, msg);
+	}
 	message_unref(&msg);
 }

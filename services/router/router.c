@@ -8,6 +8,7 @@
 #include "services/router/claim.h"
 #include "services/router/directory.h"
 #include "services/router/life.h"
+#include "services/router/egress.h"
 #include "services/router/persist.h"
 #include "services/router/room.h"
 
@@ -99,6 +100,8 @@ static void on_message(void *ctx, struct bus_link *link, const struct bus_messag
 		settle_on_return(router, m);
 	} else if (m->id == WIRE_ADVERTISE) {
 		peer_on_advertise(peer, &m->any.advertise);
+	} else if (m->id == WIRE_WATCH) {
+		egress_on_watch(peer, &m->any.watch);
 	} else if (m->id == WIRE_SYNCED) {
 		peer->synced = true;
 		if (peer->edge)
@@ -145,6 +148,7 @@ int router_start(struct svc *svc, void *self)
 	life_open(router);
 	wheel_timer_init(&router->sweep, on_sweep);
 	session_foster_init(router);
+	router->egress = egress_new();
 	err = bus_server_open(svc, svc->conf.router_bind, &handlers, router, &router->server);
 	if (err)
 		return err;
@@ -172,6 +176,7 @@ void router_stop(struct svc *svc, void *self)
 	persist_close(router);
 	while ((node = list_first(&router->peers)) != NULL)
 		peer_on_down(router, CONTAINER_OF(node, struct peer, node)->link);
+	egress_free(&router->egress);
 	settle_end(router);
 	svc_cancel(svc, &router->foster);
 	bus_server_close(&router->server);

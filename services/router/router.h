@@ -20,6 +20,7 @@
 #include "common/bus/bus_link.h"
 #include "common/svc/svc.h"
 
+struct egress;
 struct room;
 
 /* An event that edges have not all acknowledged. */
@@ -89,6 +90,7 @@ struct router {
 	struct svc *svc;
 	struct persist *persist; /* NULL: Redis is not set */
 	struct life *life;
+	struct egress *egress; /* NULL: in tests */
 	struct bus_server *server;
 	struct list peers;
 	struct map rooms;    /* struct room by key */
