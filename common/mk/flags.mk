@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Compiler, variant and flags.
-#   SAN=address | undefined | address,undefined   a sanitizer build, beside the release one
+#   SAN=address | undefined | address,undefined | thread   a sanitizer build, beside the release one
 #   FAULTS=1   a build that loses, doubles and delays messages on purpose (common/bus/bus_fault.h), beside the others
 #   V=1 shows commands; QUIET=1 shows nothing but what goes wrong
 
@@ -27,9 +27,10 @@ VARIANT_address := asan
 VARIANT_undefined := ubsan
 VARIANT_address,undefined := asan-ubsan
 VARIANT_undefined,address := asan-ubsan
+VARIANT_thread := tsan
 VARIANT := $(VARIANT_$(SAN))
 ifeq ($(VARIANT),)
-$(error SAN=$(SAN): allowed are address, undefined and address,undefined)
+$(error SAN=$(SAN): allowed are address, undefined, address$(comma)undefined and thread)
 endif
 
 ifdef FAULTS

@@ -19,6 +19,7 @@ static void set_rabbitmq(struct compile *c, const struct raw_rabbitmq *raw)
 	buf_addf(&name, "%.64s.realtime", c->p->name);
 	buf_addc(&name, 0);
 	c->p->ingest.amqp_queue = compile_dup(c, raw->queue ? raw->queue : name.p);
+	c->p->ingest.amqp_queue_type = raw->queue_type && *raw->queue_type ? "quorum" : "classic";
 	buf_fini(&name);
 	compile_leave(c, mark);
 }

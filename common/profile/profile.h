@@ -140,7 +140,8 @@ struct ingest_event {
 struct profile_ingest {
 	char *amqp_exchange; /* NULL: RabbitMQ is not used by this profile */
 	char *amqp_queue;
-	struct map events; /* struct ingest_event by type */
+	const char *amqp_queue_type; /* classic, quorum */
+	struct map events;           /* struct ingest_event by type */
 	struct ingest_event *event_list;
 	uint32_t event_count;
 };

@@ -402,6 +402,7 @@ static void test_opsdesk_then_compiled_as_written(void **state)
 	assert_string_equal(check->rules[0].code, "NOT_FOUND");
 	assert_string_equal(p->ingest.amqp_exchange, "opsdesk.events");
 	assert_string_equal(p->ingest.amqp_queue, "opsdesk.realtime");
+	assert_string_equal(p->ingest.amqp_queue_type, "classic");
 	assert_null(event_of(p, "/", "ticket.close"));
 	assert_null(profile_nsp_find(p, STR("/no")));
 	profile_free(&p);

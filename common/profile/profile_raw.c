@@ -138,9 +138,14 @@ static const cyaml_schema_field_t nsp_rows[] = {
 static const cyaml_schema_value_t nsp_entry = { CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT,
 								    struct raw_nsp, nsp_rows) };
 
+static const cyaml_strval_t queue_types[] = { { "classic", 0 }, { "quorum", 1 } };
+
 static const cyaml_schema_field_t rabbitmq_rows[] = {
 	TEXT("exchange", OPT_KEY, struct raw_rabbitmq, exchange),
-	TEXT("queue", OPT_KEY, struct raw_rabbitmq, queue), CYAML_FIELD_END
+	TEXT("queue", OPT_KEY, struct raw_rabbitmq, queue),
+	CYAML_FIELD_ENUM_PTR("queue_type", CYAML_FLAG_POINTER | CYAML_FLAG_STRICT | OPT_KEY,
+			     struct raw_rabbitmq, queue_type, queue_types, COUNT(queue_types)),
+	CYAML_FIELD_END
 };
 
 static const cyaml_schema_field_t ingest_event_rows[] = {

@@ -120,6 +120,7 @@ struct raw_nsp {
 
 struct raw_rabbitmq {
 	char *exchange, *queue;
+	int *queue_type;
 };
 
 struct raw_ingest_event {

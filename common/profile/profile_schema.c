@@ -81,6 +81,8 @@ static const struct {
 	{ "ingest", "events", "Domain events by type." },
 	{ "rabbitmq", "exchange", "Topic exchange; default: PROFILE.events." },
 	{ "rabbitmq", "queue", "Durable queue bound to it; default: PROFILE.realtime." },
+	{ "rabbitmq", "queue_type",
+	  "How it and its dead letters are declared where they are not there; default: classic." },
 	{ "domain_event", "type", "Its type (RabbitMQ: the routing key)." },
 	{ "domain_event", "namespace", "Where clients get it; default: /." },
 	{ "domain_event", "emit", "Event name for clients; default: the type." },

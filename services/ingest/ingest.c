@@ -124,6 +124,7 @@ int ingest_start(struct svc *svc, void *self)
 	ingest->profile = svc->profile;
 	buf_init(&ingest->scratch, SCRATCH_BYTES);
 	list_init(&ingest->waiting);
+	list_init(&ingest->passages);
 	if (!ingest_kafka_ready(ingest, reason))
 		log_warn("kafka", reason);
 	err = open_router(ingest);

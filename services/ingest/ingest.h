@@ -28,7 +28,10 @@ struct ingest {
 	struct http_server *api;
 	struct adapt_amqp *amqp; /* NULL: not used */
 	const char **amqp_keys;  /* OWNED; ends with NULL */
-	struct list waiting; /* struct amqp_delivery that the router client has no room for yet */
+	struct list waiting;     /* of source_amqp.c: those the router client has no room for yet */
+	struct list passages;    /* of source_amqp.c */
+	size_t passage_count;
+	uint64_t amqp_generation, amqp_since_ms; /* of the connection deliveries come by */
 	struct svc_turn turn;
 	size_t amqp_under_way;      /* deliveries not acknowledged */
 	size_t calls_under_way;     /* API calls not answered */

@@ -5,10 +5,10 @@
  * broker each get a virtual host.
  */
 import { randomBytes } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import amqp from 'amqplib';
-import { freePorts, hasEnded, runChild, scratch, signal, startChild, stopChild } from './children.mjs';
+import { descendants, freePorts, hasEnded, runChild, scratch, signal, startChild, stopChild } from './children.mjs';
 import { Hopeless, Inbox, waitFor, within } from './wait.mjs';
 
 const DEBIAN = '/usr/lib/rabbitmq/lib';
@@ -107,6 +107,39 @@ export class RabbitMq {
 		this.#broker = null;
 	}
 
+	/* It stands still, and goes on: its connections stay, and nobody is told. */
+	freeze() {
+		for (const pid of [this.#broker.pid, ...descendants(this.#broker.pid)])
+			signal(pid, 'SIGSTOP');
+	}
+
+	thaw() {
+		for (const pid of [this.#broker.pid, ...descendants(this.#broker.pid)])
+			signal(pid, 'SIGCONT');
+	}
+
+	/* An Erlang expression at the broker. */
+	async evaluate(expression) {
+		const made = await runChild(sbin('rabbitmqctl'), ['eval', expression], { env: this.#env, cwd: this.folder });
+		if (made.code !== 0)
+			throw new Error(`rabbitmqctl failed: ${made.stderr}${made.stdout}`);
+		return made.stdout.trim();
+	}
+
+	/* Short of memory (on), or no more. */
+	alarm(on) {
+		return this.evaluate(`vm_memory_monitor:set_vm_memory_high_watermark(${on ? '1.0e-6' : '0.8'}), `
+			+ 'timer:sleep(100), whereis(vm_memory_monitor) ! update, ok.');
+	}
+
+	/* Everything it held is gone; virtual hosts have to be made again (restore). */
+	async wipe() {
+		await this.stop();
+		rmSync(join(this.folder, 'mnesia'), { recursive: true, force: true });
+		mkdirSync(join(this.folder, 'mnesia'));
+		await this.start();
+	}
+
 	async destroy() {
 		await this.stop();
 		if (this.#epmd)
@@ -119,15 +152,11 @@ export class RabbitMq {
 	}
 
 	/* A virtual host that nobody else uses. */
-	async createVhost() {
-		const name = `t${randomBytes(4).toString('hex')}`;
-		const made = await runChild(sbin('rabbitmqctl'), ['eval',
+	async createVhost(name = `t${randomBytes(4).toString('hex')}`) {
+		await this.evaluate(
 			`ok = rabbit_vhost:add(<<"${name}">>, <<"test">>), `
 			+ `ok = rabbit_auth_backend_internal:set_permissions(<<"${USER}">>, <<"${name}">>, `
-			+ '<<".*">>, <<".*">>, <<".*">>, <<"test">>).',
-		], { env: this.#env, cwd: this.folder });
-		if (made.code !== 0)
-			throw new Error(`rabbitmqctl failed: ${made.stderr}${made.stdout}`);
+			+ '<<".*">>, <<".*">>, <<".*">>, <<"test">>).');
 		return new Vhost(this, name);
 	}
 }
@@ -155,12 +184,12 @@ export class Vhost {
 	}
 
 	/* Publishes and returns when the broker has it. Body: text as it is, or an object as JSON. */
-	async publish(exchange, key, body, { messageId, headers } = {}) {
+	async publish(exchange, key, body, { messageId, headers, ...more } = {}) {
 		const channel = await this.channel();
-		const bytes = Buffer.from(typeof body === 'string' ? body : JSON.stringify(body));
+		const bytes = Buffer.isBuffer(body) ? body : Buffer.from(typeof body === 'string' ? body : JSON.stringify(body));
 		await new Promise((resolve, reject) => {
 			const done = (error) => (error ? reject(error) : resolve());
-			channel.publish(exchange, key, bytes, { persistent: true, messageId, headers }, done);
+			channel.publish(exchange, key, bytes, { persistent: true, messageId, headers, ...more }, done);
 		});
 	}
 
