@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Runs scenario files, two at a time, beside one PostgreSQL and one RabbitMQ for all of them.
+ * Runs scenario files, two at a time, beside one PostgreSQL and one RabbitMQ for all of them (Kafka: one for each file that uses it).
  *
  *   node tests/run.mjs [FILE …]     all files without arguments
  *

@@ -19,6 +19,7 @@ libzmq3-dev         | build      | 4.3.4     | pc:libzmq                  | sock
 libmsgpack-dev      | build      | 3.3       | pc:msgpack                 | the wire between our processes
 libpq-dev           | build      | 14        | pc:libpq                   | PostgreSQL, asynchronous and in pipelines
 librabbitmq-dev     | build      | 0.11      | pc:librabbitmq             | RabbitMQ
+librdkafka-dev      | build      | 1.9       | pc:rdkafka                 | Kafka
 libhiredis-dev      | build      | 0.14.1    | pc:hiredis                 | reads the protocol of Redis
 libjwt-dev          | build      | 1.10.2    | pc:libjwt                  | HS256 tokens
 libjansson-dev      | build      | 2.13      | pc:jansson                 | JSON claims of a token; the reference in JSON tests
@@ -40,6 +41,7 @@ python3             | test       | 3.9       | cmd:python3                | lint
 postgresql          | test       | 13        | dpkg                       | a real server on a private port
 rabbitmq-server     | test       | 3.8       | dpkg                       | a real broker on a private port
 redis-server        | test       | 5:6       | dpkg                       | a real server on a private port
+default-jre-headless | test      | 2:1.11    | cmd:java                   | a real Kafka on a private port
 chromium            | test       | 100       | cmd:chromium               | the demo page, looked at
 curl                | test       | 7.74      | cmd:curl                   | scenario tests
 openssl             | test       | 3.0       | cmd:openssl                | keys of the scenario tests

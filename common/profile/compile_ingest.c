@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "common/profile/compile.h"
 
+#include <stdio.h>
+
 #define QUEUE_BYTES 200 /* AMQP 0-9-1 short strings hold 255; ".dead" and the like are added */
 
 static void set_rabbitmq(struct compile *c, const struct raw_rabbitmq *raw)
@@ -21,6 +23,71 @@ static void set_rabbitmq(struct compile *c, const struct raw_rabbitmq *raw)
 	c->p->ingest.amqp_queue = compile_dup(c, raw->queue ? raw->queue : name.p);
 	c->p->ingest.amqp_queue_type = raw->queue_type && *raw->queue_type ? "quorum" : "classic";
 	buf_fini(&name);
+	compile_leave(c, mark);
+}
+
+#define TOPIC_BYTES 240 /* Kafka: 249; ".dead" is added */
+#define KAFKA_TOPICS_MAX 64
+
+/* Kafka: letters, digits, '.', '_' and '-' */
+static void check_topic(struct compile *c, const char *key, const char *name)
+{
+	static const char allowed[] =
+		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+
+	if (compile_name(c, key, name, TOPIC_BYTES) && name[strspn(name, allowed)])
+		compile_fail(c, key, "found %.80s, allowed: letters, digits, '.', '_' and '-'",
+			     name);
+}
+
+static void set_topics(struct compile *c, const struct raw_kafka *raw)
+{
+	struct profile_kafka *kafka = &c->p->ingest.kafka;
+	uint32_t count = raw->topics_count;
+
+	if (count > KAFKA_TOPICS_MAX) {
+		compile_fail(c, "topics", "found %u, allowed: %d", count, KAFKA_TOPICS_MAX);
+		count = KAFKA_TOPICS_MAX;
+	}
+	kafka->topics = compile_alloc(c, count * sizeof(*kafka->topics));
+	kafka->topic_count = count;
+	for (uint32_t i = 0; i < count; i++) {
+		const struct raw_topic *from = &raw->topics[i];
+		struct ingest_topic *to = &kafka->topics[i];
+		size_t mark = compile_enter(c, "topics", i);
+
+		check_topic(c, "topic", from->topic);
+		if (from->env)
+			(void)compile_name(c, "env", from->env, COMPILE_NAME_BYTES);
+		if (from->type && !map_get(&c->p->ingest.events, str_of(from->type)))
+			compile_fail(c, "type", "found %.80s, allowed: a type of `events`",
+				     from->type);
+		to->name = compile_dup(c, from->topic);
+		to->env = from->env ? compile_dup(c, from->env) : NULL;
+		to->type = from->type ? compile_dup(c, from->type) : NULL;
+		compile_leave(c, mark);
+	}
+}
+
+/* Behind the events: topics name their types. Without a word about Kafka: PROFILE.events. */
+static void set_kafka(struct compile *c, const struct raw_kafka *raw)
+{
+	static const struct raw_kafka none;
+	size_t mark = compile_enter(c, "kafka", -1);
+	char events[128], group[128];
+	struct raw_topic usual = { .topic = events };
+	struct raw_kafka kafka = raw ? *raw : none;
+
+	snprintf(events, sizeof(events), "%.64s.events", c->p->name);
+	snprintf(group, sizeof(group), "%.64s.realtime", c->p->name);
+	if (!kafka.topics_count) {
+		kafka.topics = &usual;
+		kafka.topics_count = 1;
+	}
+	if (kafka.group)
+		(void)compile_name(c, "group", kafka.group, QUEUE_BYTES);
+	set_topics(c, &kafka);
+	c->p->ingest.kafka.group = compile_dup(c, kafka.group ? kafka.group : group);
 	compile_leave(c, mark);
 }
 
@@ -96,5 +163,6 @@ void compile_ingest(struct compile *c, const struct raw_ingest *raw)
 				     err == E_EXISTS ? "a second time" : "and no memory");
 		compile_leave(c, deeper);
 	}
+	set_kafka(c, raw->kafka);
 	compile_leave(c, mark);
 }

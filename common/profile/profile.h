@@ -8,6 +8,7 @@
 #define ROOMWIRE_PROFILE_PROFILE_H
 
 #include "common/base/map.h"
+#include "common/profile/profile_kafka.h"
 #include "common/profile/tmpl.h"
 
 enum profile_dialect { PROFILE_SOCKETIO = 0 };
@@ -126,8 +127,7 @@ struct profile_check {
 
 /* ── domain events, run by ingest ── */
 struct ingest_event {
-	struct str type;
-	struct str nsp;
+	struct str type, nsp;
 	struct str emit; /* event name for clients */
 	struct field_list fields;
 	struct tmpl *rooms;
@@ -140,6 +140,7 @@ struct ingest_event {
 struct profile_ingest {
 	char *amqp_exchange; /* NULL: RabbitMQ is not used by this profile */
 	char *amqp_queue;
+	struct profile_kafka kafka;
 	const char *amqp_queue_type; /* classic, quorum */
 	struct map events;           /* struct ingest_event by type */
 	struct ingest_event *event_list;
@@ -150,8 +151,7 @@ struct profile_setting {
 	char *key, *value;
 };
 struct profile {
-	char *name;
-	char *path; /* of the file */
+	char *name, *path; /* path: of the file */
 	enum profile_dialect dialect;
 	char *port_env; /* a further environment variable for the port; NULL: none */
 	struct profile_setting *settings;

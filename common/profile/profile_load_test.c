@@ -262,6 +262,14 @@ static const struct {
 	{ INGEST("      rooms: [r]\n      emit: disconnect\n"),
 	  "x.yaml:10: ingest.events[0].emit: found disconnect, allowed: any name but those "
 	  "Socket.IO keeps for itself\n" },
+	{ INGEST("      rooms: [r]\n  kafka: { topics: [{ topic: 'a b' }] }\n"),
+	  "x.yaml:10: ingest.kafka.topics[0].topic: found \"a b\", allowed: 1 to 240 bytes "
+	  "without blanks\n" },
+	{ INGEST("      rooms: [r]\n  kafka: { topics: [{ topic: 'a*' }] }\n"),
+	  "x.yaml:10: ingest.kafka.topics[0].topic: found a*, allowed: letters, digits, '.', '_' "
+	  "and '-'\n" },
+	{ INGEST("      rooms: [r]\n  kafka: { topics: [{ topic: a, type: no }] }\n"),
+	  "x.yaml:10: ingest.kafka.topics[0].type: found no, allowed: a type of `events`\n" },
 	{ INGEST("      rooms: []\n"),
 	  "x.yaml:9: ingest.events[0].rooms: found a list of 0, allowed: 1 to 4294967295\n" },
 };
@@ -402,6 +410,10 @@ static void test_opsdesk_then_compiled_as_written(void **state)
 	assert_string_equal(check->rules[0].code, "NOT_FOUND");
 	assert_string_equal(p->ingest.amqp_exchange, "opsdesk.events");
 	assert_string_equal(p->ingest.amqp_queue, "opsdesk.realtime");
+	assert_string_equal(p->ingest.kafka.group, "opsdesk.realtime");
+	assert_int_equal(p->ingest.kafka.topic_count, 1);
+	assert_string_equal(p->ingest.kafka.topics[0].name, "opsdesk.events");
+	assert_null(p->ingest.kafka.topics[0].type);
 	assert_string_equal(p->ingest.amqp_queue_type, "classic");
 	assert_null(event_of(p, "/", "ticket.close"));
 	assert_null(profile_nsp_find(p, STR("/no")));

@@ -148,6 +148,19 @@ static const cyaml_schema_field_t rabbitmq_rows[] = {
 	CYAML_FIELD_END
 };
 
+static const cyaml_schema_field_t topic_rows[] = {
+	TEXT("topic", CYAML_FLAG_DEFAULT, struct raw_topic, topic),
+	TEXT("env", OPT_KEY, struct raw_topic, env), TEXT("type", OPT_KEY, struct raw_topic, type),
+	CYAML_FIELD_END
+};
+static const cyaml_schema_value_t topic_entry = { CYAML_VALUE_MAPPING(
+	CYAML_FLAG_DEFAULT, struct raw_topic, topic_rows) };
+
+static const cyaml_schema_field_t kafka_rows[] = {
+	TEXT("group", OPT_KEY, struct raw_kafka, group),
+	LIST("topics", OPT_KEY, struct raw_kafka, topics, topic_entry, 1), CYAML_FIELD_END
+};
+
 static const cyaml_schema_field_t ingest_event_rows[] = {
 	TEXT("type", CYAML_FLAG_DEFAULT, struct raw_ingest_event, type),
 	TEXT("namespace", OPT_KEY, struct raw_ingest_event, nsp),
@@ -163,6 +176,7 @@ static const cyaml_schema_value_t ingest_event_entry = { CYAML_VALUE_MAPPING(
 
 static const cyaml_schema_field_t ingest_rows[] = {
 	MAPPING("rabbitmq", OPT_KEY, struct raw_ingest, rabbitmq, rabbitmq_rows),
+	MAPPING("kafka", OPT_KEY, struct raw_ingest, kafka, kafka_rows),
 	LIST("events", CYAML_FLAG_DEFAULT, struct raw_ingest, events, ingest_event_entry, 1),
 	CYAML_FIELD_END
 };
@@ -201,6 +215,8 @@ const struct profile_raw_def profile_raw_defs[] = {
 	{ "action", action_rows },
 	{ "ingest", ingest_rows },
 	{ "rabbitmq", rabbitmq_rows },
+	{ "kafka", kafka_rows },
+	{ "topic", topic_rows },
 	{ "domain_event", ingest_event_rows },
 	{ NULL, NULL },
 };

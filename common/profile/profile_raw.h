@@ -123,6 +123,16 @@ struct raw_rabbitmq {
 	int *queue_type;
 };
 
+struct raw_topic {
+	char *topic, *env, *type;
+};
+
+struct raw_kafka {
+	char *group;
+	struct raw_topic *topics;
+	uint32_t topics_count;
+};
+
 struct raw_ingest_event {
 	char *type;
 	char *nsp; /* `namespace` */
@@ -138,6 +148,7 @@ struct raw_ingest_event {
 
 struct raw_ingest {
 	struct raw_rabbitmq *rabbitmq;
+	struct raw_kafka *kafka;
 	struct raw_ingest_event *events;
 	uint32_t events_count;
 };

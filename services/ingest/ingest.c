@@ -22,16 +22,11 @@ bool ingest_rabbitmq_ready(void *self, char reason[SVC_REASON_BYTES])
 	return !ingest->amqp || adapt_amqp_up(ingest->amqp, reason);
 }
 
-/* Set, but not served by this version: an outage that is told, never a silent fallback. */
 bool ingest_kafka_ready(void *self, char reason[SVC_REASON_BYTES])
 {
 	struct ingest *ingest = self;
 
-	if (!ingest->svc || !ingest->svc->conf.kafka_broker_url[0])
-		return true;
-	snprintf(reason, SVC_REASON_BYTES,
-		 "KAFKA_BROKER_URL is set, but this version takes no events from Kafka");
-	return false;
+	return !ingest->kafka || adapt_kafka_up(ingest->kafka, reason);
 }
 
 /* ── answers of routers to what the API asks ── */
@@ -74,7 +69,7 @@ static int open_router(struct ingest *ingest)
 		.endpoints = ingest->svc->conf.router_endpoints,
 		.handlers = &handlers,
 		.ctx = ingest,
-		.max_in_flight = (size_t)(2 * ingest->svc->conf.ingest_in_flight +
+		.max_in_flight = (size_t)(3 * ingest->svc->conf.ingest_in_flight +
 					  ingest->svc->conf.api_in_flight),
 		.max_bytes = 256u << 20,
 	};
@@ -117,7 +112,6 @@ static int open_api(struct ingest *ingest)
 int ingest_start(struct svc *svc, void *self)
 {
 	struct ingest *ingest = self;
-	char reason[SVC_REASON_BYTES];
 	int err;
 
 	ingest->svc = svc;
@@ -125,13 +119,15 @@ int ingest_start(struct svc *svc, void *self)
 	buf_init(&ingest->scratch, SCRATCH_BYTES);
 	list_init(&ingest->waiting);
 	list_init(&ingest->passages);
-	if (!ingest_kafka_ready(ingest, reason))
-		log_warn("kafka", reason);
 	err = open_router(ingest);
 	if (!err)
 		err = open_api(ingest);
 	if (!err)
 		err = source_amqp_open(ingest);
+	if (!err)
+		err = source_kafka_open(ingest);
+	if (!err)
+		err = produce_open(ingest);
 	if (!err)
 		err = source_redis_open(ingest);
 	return err;
@@ -143,6 +139,7 @@ static void on_drain_step(struct wheel_timer *timer)
 	struct ingest *ingest = CONTAINER_OF(timer, struct ingest, drain_timer);
 
 	if (ingest->amqp_under_way == 0 && ingest->calls_under_way == 0 &&
+	    produce_under_way(ingest) == 0 && source_kafka_drained(ingest) &&
 	    source_redis_under_way(ingest) == 0)
 		svc_drained(ingest->svc);
 	else
@@ -157,6 +154,7 @@ void ingest_drain(struct svc *svc, void *self)
 	http_server_pause(ingest->api);
 	if (ingest->amqp)
 		adapt_amqp_pause(ingest->amqp);
+	source_kafka_drain(ingest);
 	source_redis_drain(ingest);
 	wheel_timer_init(&ingest->drain_timer, on_drain_step);
 	svc_arm(svc, &ingest->drain_timer, clock_ms() + 1);
@@ -169,7 +167,10 @@ void ingest_stop(struct svc *svc, void *self)
 	svc_cancel(svc, &ingest->drain_timer);
 	router_query_close(&ingest->queries);
 	router_clnt_close(&ingest->router);
+	produce_stop(ingest);
 	source_amqp_close(ingest);
+	source_kafka_close(ingest);
+	produce_close(ingest);
 	source_redis_close(ingest);
 	http_server_close(&ingest->api, NULL, NULL);
 	buf_fini(&ingest->scratch);
@@ -180,6 +181,10 @@ void ingest_dump(struct svc *svc, void *self, struct buf *out)
 	struct ingest *ingest = self;
 
 	(void)svc;
-	buf_addf(out, "rabbitmq_under_way=%zu calls_under_way=%zu draining=%d",
-		 ingest->amqp_under_way, ingest->calls_under_way, ingest->draining);
+	buf_addf(out,
+		 "rabbitmq_under_way=%zu kafka_under_way=%zu calls_under_way=%zu "
+		 "produce_under_way=%zu "
+		 "draining=%d",
+		 ingest->amqp_under_way, source_kafka_under_way(ingest), ingest->calls_under_way,
+		 produce_under_way(ingest), ingest->draining);
 }

@@ -2,16 +2,19 @@
 /*
  * Ingest: takes events from brokers and from the publish API, maps domain events by the profile, and hands them to the router.
  *
- *   RabbitMQ ─▶ source_amqp.c ─┐                                   ┌─ accepted ─▶ acknowledge, 202
+ *   Kafka    ─▶ source_kafka.c ┐
+ *   RabbitMQ ─▶ source_amqp.c ─┤                                   ┌─ accepted ─▶ acknowledge, 202
  *   HTTP     ─▶ api_publish.c ─┴─▶ event.c ─▶ router_clnt_publish ─┤
  *                                  (profile's mapping)             └─ cannot be mapped ─▶ dead letter, 400
  *
  * Nothing is acknowledged before the router has it.
+ * And the other way: edges ─PRODUCE─▶ produce.c ─▶ broker ─has it─▶ PRODUCED.
  */
 #ifndef ROOMWIRE_INGEST_INGEST_H
 #define ROOMWIRE_INGEST_INGEST_H
 
 #include "common/adapt/adapt_amqp.h"
+#include "common/adapt/adapt_kafka.h"
 #include "common/clients/router_query.h"
 #include "common/http/http_server.h"
 #include "common/profile/profile.h"
@@ -33,6 +36,9 @@ struct ingest {
 	size_t passage_count;
 	uint64_t amqp_generation, amqp_since_ms; /* of the connection deliveries come by */
 	struct svc_turn turn;
+	struct adapt_kafka *kafka;     /* NULL: not used */
+	struct source_kafka *kafka_in; /* NULL: no topics */
+	struct produce *produce;
 	size_t amqp_under_way;      /* deliveries not acknowledged */
 	size_t calls_under_way;     /* API calls not answered */
 	struct buf scratch;         /* mapping; empty between uses */
@@ -60,6 +66,20 @@ void api_on_request(struct http_exchange *x, const struct http_request *request,
 /* source_amqp.c */
 int source_amqp_open(struct ingest *ingest) MUST_CHECK;
 void source_amqp_close(struct ingest *ingest);
+
+/* source_kafka.c: consumer and producer; what the latter is for besides dead letters is in produce.c. */
+int source_kafka_open(struct ingest *ingest) MUST_CHECK;
+void source_kafka_close(struct ingest *ingest);
+void source_kafka_drain(
+	struct ingest *ingest); /* takes no more, leaves the group when nothing is under way */
+bool source_kafka_drained(struct ingest *ingest);
+size_t source_kafka_under_way(const struct ingest *ingest);
+
+/* produce.c: records of clients, for brokers. */
+int produce_open(struct ingest *ingest) MUST_CHECK;
+void produce_stop(struct ingest *ingest); /* no more answers */
+void produce_close(struct ingest *ingest);
+size_t produce_under_way(const struct ingest *ingest);
 
 /* source_redis.c: Node servers on the same Redis */
 int source_redis_open(struct ingest *ingest) MUST_CHECK;

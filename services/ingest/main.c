@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * roomwire-ingest: takes events from RabbitMQ and the publish API and hands them to the router.
+ * roomwire-ingest: takes events from RabbitMQ, Kafka and the publish API and hands them to the router, and records of clients to Kafka.
  *
- * Talks to: RabbitMQ, backends (HTTP), routers (counted links).
+ * Talks to: RabbitMQ, Kafka, edges (questions), backends (HTTP), routers (counted links).
  * State:    nothing that is acknowledged; the rest comes again from the broker or the caller.
  * Signals:  see common/svc/svc.h. Drain: takes no more, waits for the router's answers.
  */
@@ -21,7 +21,7 @@ static const struct svc_need needs[] = {
 
 static const struct svc_spec spec = {
 	.name = "ingest",
-	.job = "takes events from RabbitMQ and the publish API and hands them to the router",
+	.job = "takes events from RabbitMQ, Kafka and the publish API and hands them to the router",
 	.user = CONF_INGEST,
 	.wants_profile = true,
 	.needs = needs,

@@ -14,7 +14,7 @@
 static const char *const programs[CHILD_KINDS] = { "roomwire-auth", "roomwire-router",
 						   "roomwire-ingest", "roomwire-edge" };
 
-static const char *const bind_names[CHILD_KINDS] = { "AUTH_BIND", "ROUTER_BIND", NULL,
+static const char *const bind_names[CHILD_KINDS] = { "AUTH_BIND", "ROUTER_BIND", "INGEST_BIND",
 						     "EDGE_BIND" };
 
 /* ── what it gets: our environment, with the addresses of this machine's processes ── */
@@ -78,9 +78,9 @@ static void make_env(struct env *env, const struct child *c)
 		env->items[env->count++] = mem_need_dup(*e);
 	set_endpoints(env, "AUTH_ENDPOINTS", up, CHILD_AUTH);
 	set_endpoints(env, "ROUTER_ENDPOINTS", up, CHILD_ROUTER);
+	set_endpoints(env, "INGEST_ENDPOINTS", up, CHILD_INGEST);
 	snprintf(bind, sizeof(bind), "ipc://%s/%s", up->run_dir, c->name);
-	if (c->kind != CHILD_INGEST)
-		set(env, bind_names[c->kind], bind);
+	set(env, bind_names[c->kind], bind);
 	set(env, "EDGE_ENDPOINT", ""); /* where it is bound */
 	set(env, "INSTANCE", c->name);
 	set(env, "PROFILE", conf->profile);
