@@ -4,6 +4,7 @@
 #include "common/base/clock.h"
 #include "common/log/log.h"
 #include "common/metrics/metrics.h"
+#include "services/ingest/life_out.h"
 
 #define SCRATCH_BYTES (64u << 20)
 #define DRAIN_STEP_MS 10u
@@ -37,6 +38,8 @@ static void on_router_message(void *ctx, struct bus_link *link, const struct bus
 
 	if (m->id == WIRE_WATCHED)
 		source_redis_on_watched(ingest, m);
+	else if (m->id == WIRE_LIFE)
+		life_out_on_life(ingest, link, &m->any.life);
 	else if (!router_query_on_message(ingest->queries, link, m))
 		metrics_inc(METRIC_WIRE_UNKNOWN);
 }
@@ -48,6 +51,7 @@ static void on_router_fresh(void *ctx, struct bus_link *link, uint64_t old_epoch
 	(void)old_epoch;
 	router_query_on_lost(ingest->queries, link);
 	source_redis_on_fresh(ingest, link);
+	life_out_on_fresh(ingest, link);
 }
 
 static void on_router_removed(void *ctx, struct bus_link *link)
@@ -55,6 +59,7 @@ static void on_router_removed(void *ctx, struct bus_link *link)
 	struct ingest *ingest = ctx;
 
 	router_query_on_lost(ingest->queries, link);
+	life_out_on_lost(ingest, link);
 }
 
 static int open_router(struct ingest *ingest)
@@ -119,7 +124,9 @@ int ingest_start(struct svc *svc, void *self)
 	buf_init(&ingest->scratch, SCRATCH_BYTES);
 	list_init(&ingest->waiting);
 	list_init(&ingest->passages);
-	err = open_router(ingest);
+	err = life_out_open(ingest);
+	if (!err)
+		err = open_router(ingest);
 	if (!err)
 		err = open_api(ingest);
 	if (!err)
@@ -140,7 +147,7 @@ static void on_drain_step(struct wheel_timer *timer)
 
 	if (ingest->amqp_under_way == 0 && ingest->calls_under_way == 0 &&
 	    produce_under_way(ingest) == 0 && source_kafka_drained(ingest) &&
-	    source_redis_under_way(ingest) == 0)
+	    source_redis_under_way(ingest) == 0 && life_out_under_way(ingest) == 0)
 		svc_drained(ingest->svc);
 	else
 		svc_arm(ingest->svc, timer, clock_ms() + DRAIN_STEP_MS);
@@ -156,6 +163,7 @@ void ingest_drain(struct svc *svc, void *self)
 		adapt_amqp_pause(ingest->amqp);
 	source_kafka_drain(ingest);
 	source_redis_drain(ingest);
+	life_out_drain(ingest);
 	wheel_timer_init(&ingest->drain_timer, on_drain_step);
 	svc_arm(svc, &ingest->drain_timer, clock_ms() + 1);
 }
@@ -168,8 +176,10 @@ void ingest_stop(struct svc *svc, void *self)
 	router_query_close(&ingest->queries);
 	router_clnt_close(&ingest->router);
 	produce_stop(ingest);
+	life_out_stop(ingest);
 	source_amqp_close(ingest);
 	source_kafka_close(ingest);
+	life_out_close(ingest);
 	produce_close(ingest);
 	source_redis_close(ingest);
 	http_server_close(&ingest->api, NULL, NULL);

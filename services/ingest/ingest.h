@@ -39,6 +39,7 @@ struct ingest {
 	struct adapt_kafka *kafka;     /* NULL: not used */
 	struct source_kafka *kafka_in; /* NULL: no topics */
 	struct produce *produce;
+	struct life_out *life_out;  /* NULL: not used */
 	size_t amqp_under_way;      /* deliveries not acknowledged */
 	size_t calls_under_way;     /* API calls not answered */
 	struct buf scratch;         /* mapping; empty between uses */
@@ -79,6 +80,10 @@ size_t source_kafka_under_way(const struct ingest *ingest);
 int produce_open(struct ingest *ingest) MUST_CHECK;
 void produce_stop(struct ingest *ingest); /* no more answers */
 void produce_close(struct ingest *ingest);
+/* From ingest itself. code: empty: the broker has it; fn runs once, later. errors: it will not be sent, fn does not run. */
+typedef void (*produced_fn)(void *ctx, struct str code);
+int produce_record(struct ingest *ingest, const struct wire_produce *m, produced_fn fn,
+		   void *ctx) MUST_CHECK;
 size_t produce_under_way(const struct ingest *ingest);
 
 /* source_redis.c: Node servers on the same Redis */

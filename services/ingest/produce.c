@@ -65,21 +65,22 @@ static void on_report(void *ctx, int err)
 }
 
 /* topic without a NUL inside: the wire carries any bytes. */
-static int to_kafka(struct produce *p, const struct wire_produce *m, struct order *o)
+static int to_kafka(struct ingest *ingest, const struct wire_produce *m, kafka_report_fn fn,
+		    void *ctx)
 {
 	char topic[256];
 
-	if (!p->ingest->kafka)
+	if (!ingest->kafka)
 		return E_UNAVAILABLE;
 	if (memchr(m->topic.p, 0, m->topic.n) || str_copy(m->topic, topic, sizeof(topic)))
 		return E_NOTFOUND;
-	return adapt_kafka_produce(p->ingest->kafka, topic, m->key, m->id, m->value, on_report, o);
+	return adapt_kafka_produce(ingest->kafka, topic, m->key, m->id, m->value, fn, ctx);
 }
 
 static int send_on(struct produce *p, const struct wire_produce *m, struct order *o)
 {
 	if (str_is(m->broker, "kafka"))
-		return to_kafka(p, m, o);
+		return to_kafka(p->ingest, m, on_report, o);
 	if (str_is(m->broker, "rabbitmq"))
 		return produce_amqp(p->ingest, m, on_published, o);
 	return E_UNAVAILABLE;
@@ -107,6 +108,41 @@ static void on_question(void *ctx, const struct bus_question *q, enum wire_id id
 	}
 	p->under_way++;
 	metrics_set(METRIC_PRODUCE_PENDING, p->under_way);
+}
+
+struct record {
+	produced_fn fn;
+	void *ctx;
+};
+
+static void on_record_published(void *ctx, struct str code)
+{
+	struct record r = *(struct record *)ctx;
+
+	mem_free(ctx);
+	r.fn(r.ctx, code);
+}
+
+static void on_record_reported(void *ctx, int err)
+{
+	on_record_published(ctx, str_of(code_of(err)));
+}
+
+int produce_record(struct ingest *ingest, const struct wire_produce *m, produced_fn fn, void *ctx)
+{
+	struct record *r = mem_try(sizeof(*r));
+	int err;
+
+	if (!r)
+		return E_NOMEM;
+	*r = (struct record){ fn, ctx };
+	if (str_is(m->broker, "kafka"))
+		err = to_kafka(ingest, m, on_record_reported, r);
+	else
+		err = produce_amqp(ingest, m, on_record_published, r);
+	if (err)
+		mem_free(r);
+	return err;
 }
 
 int produce_open(struct ingest *ingest)
