@@ -94,6 +94,9 @@ static void on_done(void *ctx, struct str code)
 	struct wire_life_done m = { .ref = c->ref };
 
 	c->sent = false;
+	/* UNROUTABLE: no queue wants it; TOO_LARGE: it never fits. */
+	if (str_is(code, "UNROUTABLE") || str_is(code, "TOO_LARGE"))
+		code = STR_NONE;
 	if (code.n && c->link && !out->closing) {
 		if (!out->failing)
 			log_warn("life",
