@@ -12,7 +12,11 @@
 #define ROOM_ALL \
 	"\1all" /* the room of every socket of a namespace, where Redis is set: publishers there may mean all */
 
-enum item_bits { ITEM_BY_CONNECT = 1 /* joined by the namespace's rules, not by an event */ };
+enum item_bits {
+	ITEM_BY_CONNECT = 1, /* joined by the namespace's rules, not by an event */
+	ITEM_PRESENCE = 2,   /* others are told when the user comes to it, and is gone from it */
+	ITEM_SHOWN = 4,      /* they have been told that it has come */
+};
 
 struct item {
 	uint64_t place;

@@ -5,6 +5,7 @@
  */
 import { after, before, test } from 'node:test';
 import { closeClients } from './lib/client.mjs';
+import { closePlain } from './lib/plain.mjs';
 import { stopSharedPostgres } from './lib/postgres.mjs';
 import { stopSharedRabbitMq } from './lib/rabbitmq.mjs';
 import { closeRaw } from './lib/rawio.mjs';
@@ -29,6 +30,7 @@ export function scenario(promise, options, body) {
 			throw error;
 		} finally {
 			closeClients();
+			closePlain();
 			closeRaw();
 		}
 	});

@@ -333,6 +333,10 @@ static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *ses
 	case LWS_CALLBACK_RECEIVE:
 		on_receive(conn, wsi, in, n);
 		break;
+	case LWS_CALLBACK_RECEIVE_PONG:
+		if (!conn->closing && host->handlers->pong)
+			host->handlers->pong(conn->user);
+		break;
 	case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE:
 		return on_peer_close(in, n);
 	case LWS_CALLBACK_SERVER_WRITEABLE:

@@ -31,6 +31,8 @@ struct ws_handlers {
 	void (*open)(void *user); /* the handshake is answered: frames may be written */
 	/* One whole message, text (valid UTF-8) or binary; BORROWED. */
 	void (*message)(void *user, struct str data, bool binary);
+	/* A ping that was not empty was answered (the library is silent about empty ones); may be NULL. */
+	void (*pong)(void *user);
 	/* ws_write said E_AGAIN, or left something over, and now all of it is gone. */
 	void (*writable)(void *user);
 	/* Gone, whoever closed it; the last call, made once for every adopted connection. */

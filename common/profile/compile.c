@@ -163,8 +163,9 @@ static bool check_parts(struct compile *c, const char *key, const struct tmpl *t
 		if (part->root == TMPL_USER && part->path.n &&
 		    !compile_user_path(c, key, part->path))
 			return false;
+		c->makes |= part->root == TMPL_NOW || part->root == TMPL_NEW_ID;
 		if (part->root != TMPL_FIELD || !fields || use == COMPILE_WHERE_THERE ||
-		    part->has_fallback)
+		    part->has_fallback || part->omit_bytes || (int32_t)part->index == c->there)
 			continue;
 		if (fields->fields[part->index].optional &&
 		    fields->fields[part->index].fallback.type == JSON_NONE) {
@@ -201,7 +202,8 @@ static bool never_empty(const struct tmpl_part *part, const struct field_list *f
 {
 	const struct field_spec *f;
 
-	if (part->root == TMPL_SOCKET_ID)
+	if (part->root == TMPL_SOCKET_ID || part->root == TMPL_NEW_ID ||
+	    part->root == TMPL_PRESENCE_ROOM || part->root == TMPL_PRESENCE_USER)
 		return true;
 	if (part->root != TMPL_FIELD || part->path.n || !fields)
 		return false;
@@ -353,8 +355,16 @@ static void compile_failure(struct compile *c, const struct raw_failure *raw)
 {
 	const struct tmpl_scope scope = { .roots = 1u << TMPL_ERROR_CODE |
 						   1u << TMPL_ERROR_MESSAGE };
-	size_t mark = compile_enter(c, "failure", -1);
+	size_t mark;
 
+	if (!raw != (c->p->dialect == PROFILE_PLAIN))
+		compile_fail(c, "failure", "found %s, allowed: %s",
+			     raw ? "it with dialect: plain" : "no failure",
+			     raw ? "only where clients can ask for an ack"
+				 : "failure: { ack: '…' }, what is answered to a refused event");
+	if (!raw)
+		return;
+	mark = compile_enter(c, "failure", -1);
 	(void)compile_tmpl(c, "ack", TMPL_JSON, raw->ack, &scope, NULL, COMPILE_ALWAYS,
 			   &c->p->fail_ack);
 	compile_leave(c, mark);
@@ -368,6 +378,7 @@ int compile_profile(const char *file, struct str text, const struct raw_profile 
 			     .errors = errors,
 			     .path = BUF_INIT(PATH_BYTES),
 			     .p = p,
+			     .there = -1,
 			     .user = BUF_INIT(USER_BYTES) };
 
 	c.owned = mem_need(sizeof(*c.owned));

@@ -30,6 +30,8 @@ struct compile {
 	struct profile *p;
 	struct compile_owned *owned;
 	struct buf user; /* the user object with null for every value: what {user.…} can name */
+	int32_t there;   /* a field that is there wherever the template at hand is used; -1: none */
+	bool makes;      /* some template uses {now} or {new.id} */
 	struct json_value user_shape; /* JSON_NONE: no users, or not known */
 };
 
@@ -74,6 +76,23 @@ struct tmpl *compile_tmpls(struct compile *c, const char *key, enum tmpl_mode mo
 /* Whether a first path segment can be a member of the user object; an error if not. */
 bool compile_user_path(struct compile *c, const char *key, struct str path);
 
+/* Where an action stands: decides what it may be and say. */
+struct compile_place {
+	bool connect;  /* of a namespace's `connect`, else of an event's `do` … */
+	bool presence; /* … or of `presence` */
+	const struct tmpl_scope *scope;
+	const struct field_list *fields;
+};
+/* compile_action.c */
+struct action *compile_actions(struct compile *c, const char *key, const struct raw_action *raw,
+			       uint32_t count, const struct compile_place *at);
+/* Arguments of an event; with dialect: plain its one payload. text: NULL: none. */
+bool compile_args(struct compile *c, const char *key, const char *text,
+		  const struct compile_place *at, struct tmpl *t);
+/* `when`: {field, any}; *field is -1 where raw is NULL. */
+void compile_when(struct compile *c, const struct raw_when_field *raw,
+		  const struct field_list *fields, int32_t *field, char ***any, uint32_t *count);
+
 void compile_checks(struct compile *c, const struct raw_profile *raw);
 void compile_nsps(struct compile *c, const struct raw_profile *raw);
 void compile_ingest(struct compile *c, const struct raw_ingest *raw);
@@ -87,6 +106,8 @@ struct compile_scope {
 /* The fields of `raw` into list, and the scope they make (with the roots). */
 void compile_fields(struct compile *c, const struct raw_field *raw, uint32_t count,
 		    struct field_list *list);
+/* With dialect: plain: each is looked for in `payload`, then at the top of the message. */
+void compile_fields_of_message(struct compile *c, struct field_list *list);
 void compile_scope(struct compile_scope *s, const struct field_list *list, unsigned roots);
 unsigned compile_user_root(
 	const struct compile *c); /* the user's bit, or none where nobody signs in */

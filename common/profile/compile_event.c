@@ -2,13 +2,7 @@
 #include "common/profile/compile.h"
 
 #define NSP_BYTES 255
-
-/* Where an action stands: decides what it may be and say. */
-struct place {
-	bool connect; /* of a namespace's `connect`, else of an event's `do` */
-	const struct tmpl_scope *scope;
-	const struct field_list *fields;
-};
+#define LATER_SECONDS_MAX 3600
 
 /* ── names ── */
 
@@ -35,151 +29,6 @@ bool compile_event_name(struct compile *c, const char *key, const char *name)
 			     "found %s, allowed: any name but those Socket.IO keeps for itself",
 			     name);
 	return !is_reserved(name);
-}
-
-static struct str json_name(struct compile *c, struct str name)
-{
-	struct buf out = BUF_INIT(8 * COMPILE_EVENT_BYTES);
-	struct str kept;
-
-	buf_add_json(&out, name);
-	kept = compile_dup_str(c, buf_str(&out));
-	buf_fini(&out);
-	return kept;
-}
-
-/* ── actions ── */
-
-static const char *action_key(const struct raw_action *raw, int *count)
-{
-	const struct {
-		const char *key;
-		const char *text;
-	} kinds[] = {
-		[ACTION_JOIN] = { "join", raw->join },    [ACTION_LEAVE] = { "leave", raw->leave },
-		[ACTION_ACK] = { "ack", raw->ack },       [ACTION_EMIT] = { "emit", raw->emit },
-		[ACTION_RELAY] = { "relay", raw->relay },
-	};
-	const char *key = NULL;
-
-	*count = 0;
-	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
-		if (kinds[i].text) {
-			key = kinds[i].key;
-			++*count;
-		}
-	return key;
-}
-
-static enum action_kind action_kind(const struct raw_action *raw)
-{
-	if (raw->join)
-		return ACTION_JOIN;
-	if (raw->leave)
-		return ACTION_LEAVE;
-	if (raw->ack)
-		return ACTION_ACK;
-	return raw->emit ? ACTION_EMIT : ACTION_RELAY;
-}
-
-/* Keys that do nothing with this action are errors. */
-static void check_keys(struct compile *c, const struct raw_action *raw, enum action_kind kind)
-{
-	bool sends = kind == ACTION_EMIT || kind == ACTION_RELAY;
-
-	if (raw->args && !sends)
-		compile_fail(c, "args", "found it, allowed: only with emit and relay");
-	if (raw->rooms && kind != ACTION_RELAY)
-		compile_fail(c, "rooms", "found it, allowed: only with relay");
-	if (raw->to && kind != ACTION_RELAY)
-		compile_fail(c, "to", "found it, allowed: only with relay");
-	if (raw->is_volatile && kind != ACTION_RELAY)
-		compile_fail(c, "volatile", "found it, allowed: only with relay");
-	if (raw->unless_ack && kind != ACTION_EMIT)
-		compile_fail(c, "unless_ack", "found it, allowed: only with emit");
-	if (kind == ACTION_RELAY && !raw->rooms)
-		compile_fail(c, NULL,
-			     "found relay without rooms, allowed: rooms: [\"ticket:{ticketId}\"]");
-	if (kind == ACTION_RELAY && !raw->to)
-		compile_fail(c, NULL, "found relay without to, allowed: to: others, or to: all");
-}
-
-static void set_rooms(struct compile *c, const struct raw_action *raw, const struct place *at,
-		      struct action *a)
-{
-	a->rooms = compile_alloc(c, raw->rooms_count * sizeof(*a->rooms));
-	for (uint32_t i = 0; i < raw->rooms_count; i++) {
-		size_t mark = compile_enter(c, "rooms", i);
-
-		(void)compile_room(c, NULL, raw->rooms[i], at->scope, at->fields, COMPILE_ALWAYS,
-				   &a->rooms[i]);
-		compile_leave(c, mark);
-	}
-	a->room_count = raw->rooms_count;
-	if (a->room_count > INGEST_MAX_ROOMS)
-		compile_fail(c, "rooms", "found %u, allowed: %d", a->room_count, INGEST_MAX_ROOMS);
-}
-
-static void set_sending(struct compile *c, const struct raw_action *raw, const struct place *at,
-			struct action *a)
-{
-	const char *name = a->kind == ACTION_EMIT ? raw->emit : raw->relay;
-
-	(void)compile_event_name(c, a->kind == ACTION_EMIT ? "emit" : "relay", name);
-	a->event = compile_dup_str(c, str_of(name));
-	a->event_json = json_name(c, a->event);
-	(void)compile_tmpl(c, "args", TMPL_JSON, raw->args ? raw->args : "", at->scope, at->fields,
-			   COMPILE_ALWAYS, &a->args);
-	a->to_all = raw->to && *raw->to == RAW_TO_ALL;
-	a->is_volatile = raw->is_volatile && *raw->is_volatile;
-	a->unless_ack = raw->unless_ack && *raw->unless_ack;
-	set_rooms(c, raw, at, a);
-}
-
-static void set_action(struct compile *c, const struct raw_action *raw, const struct place *at,
-		       struct action *a)
-{
-	int count;
-	const char *key = action_key(raw, &count);
-
-	if (count != 1) {
-		compile_fail(c, NULL,
-			     "found %d actions in one entry, allowed: one of join, leave, ack, "
-			     "emit, relay",
-			     count);
-		return;
-	}
-	a->kind = action_kind(raw);
-	if (at->connect && a->kind != ACTION_JOIN && a->kind != ACTION_EMIT) {
-		compile_fail(c, key, "found %s on connect, allowed: join, emit", key);
-		return;
-	}
-	if (at->connect && raw->unless_ack)
-		compile_fail(c, "unless_ack", "found it on connect, allowed: in events");
-	check_keys(c, raw, a->kind);
-	if (a->kind == ACTION_JOIN || a->kind == ACTION_LEAVE)
-		(void)compile_room(c, key, raw->join ? raw->join : raw->leave, at->scope,
-				   at->fields, at->connect ? COMPILE_WHERE_THERE : COMPILE_ALWAYS,
-				   &a->room);
-	else if (a->kind == ACTION_ACK)
-		(void)compile_tmpl(c, key, TMPL_JSON, raw->ack, at->scope, at->fields,
-				   COMPILE_ALWAYS, &a->args);
-	else
-		set_sending(c, raw, at, a);
-}
-
-static struct action *set_actions(struct compile *c, const char *key, const struct raw_action *raw,
-				  uint32_t count, const struct place *at)
-{
-	struct action *actions = compile_alloc(c, count * sizeof(*actions));
-
-	for (uint32_t i = 0; i < count; i++) {
-		size_t mark = compile_enter(c, key, i);
-
-		set_action(c, &raw[i], at, &actions[i]);
-		compile_leave(c, mark);
-	}
-	return actions;
 }
 
 /* ── checks in use ── */
@@ -236,28 +85,86 @@ static void set_event_failure(struct compile *c, const struct raw_failure *raw,
 	compile_leave(c, mark);
 }
 
+static bool is_plain(const struct compile *c)
+{
+	return c->p->dialect == PROFILE_PLAIN;
+}
+
+static bool is_answered(const struct compile *c, struct str name)
+{
+	if (is_plain(c))
+		return str_is(name, "ping") || str_is(name, "resume");
+	return str_is(name, "token:update");
+}
+
+static void set_once(struct compile *c, const struct raw_once *raw, const struct compile_place *at,
+		     struct profile_event *e)
+{
+	size_t mark = compile_enter(c, "once", -1);
+
+	if (!c->p->token_required)
+		compile_fail(c, NULL, "found it with token: none, allowed: where there are users");
+	e->has_once = compile_tmpl(c, "key", TMPL_TEXT, raw->key, at->scope, at->fields,
+				   COMPILE_WHERE_THERE, &e->once);
+	c->makes |= e->has_once;
+	compile_leave(c, mark);
+}
+
+static void set_later(struct compile *c, const struct raw_later *raw,
+		      const struct compile_place *at, struct profile_event *e)
+{
+	struct profile_later *l = compile_alloc(c, sizeof(*l));
+	size_t mark = compile_enter(c, "later", -1);
+
+	if (*raw->seconds < 1 || *raw->seconds > LATER_SECONDS_MAX)
+		compile_fail(c, "seconds", "found %lld, allowed: 1 to %d", (long long)*raw->seconds,
+			     LATER_SECONDS_MAX);
+	else
+		l->delay_ms = (uint32_t)*raw->seconds * 1000;
+	l->event = compile_dup_str(c, str_of(raw->event));
+	compile_when(c, raw->when, at->fields, &l->when_field, &l->when_any, &l->when_any_count);
+	(void)compile_tmpl(c, "key", TMPL_TEXT, raw->key, at->scope, at->fields, COMPILE_ALWAYS,
+			   &l->key);
+	(void)compile_args(c, "args", raw->args, at, &l->args);
+	e->later = l;
+	compile_leave(c, mark);
+}
+
 static void set_event(struct compile *c, const struct raw_event *raw, struct profile_event *e)
 {
 	struct compile_scope scope;
-	struct place at = { .scope = &scope.scope, .fields = &e->fields };
+	struct compile_place at = { .scope = &scope.scope, .fields = &e->fields };
 
 	e->name = compile_dup_str(c, str_of(raw->event));
-	if (compile_event_name(c, "event", raw->event) && str_is(e->name, "token:update"))
+	c->makes = false;
+	if (compile_event_name(c, "event", raw->event) && is_answered(c, e->name))
 		compile_fail(c, "event",
-			     "found token:update, allowed: any other name (the gateway itself "
-			     "answers this one)");
+			     "found %s, allowed: any other name (the gateway itself answers this "
+			     "one)",
+			     raw->event);
 	compile_fields(c, raw->fields, raw->fields_count, &e->fields);
+	if (is_plain(c))
+		compile_fields_of_message(c, &e->fields);
 	compile_scope(&scope, &e->fields,
-		      1u << TMPL_ARGS | 1u << TMPL_ARG | 1u << TMPL_SOCKET_ID |
+		      1u << TMPL_ARGS | 1u << TMPL_ARG | 1u << TMPL_SOCKET_ID | 1u << TMPL_NOW |
+			      1u << TMPL_NEW_ID | (raw->once ? 1u << TMPL_DUPLICATE : 0) |
 			      compile_user_root(c));
 	if (raw->check)
 		set_event_check(c, raw, &scope, e);
 	if (raw->member)
 		e->has_member = compile_room(c, "member", raw->member, &scope.scope, &e->fields,
 					     COMPILE_ALWAYS, &e->member);
-	e->actions = set_actions(c, "do", raw->actions, raw->actions_count, &at);
+	if (raw->once)
+		set_once(c, raw->once, &at, e);
+	if (raw->later)
+		set_later(c, raw->later, &at, e);
+	e->actions = compile_actions(c, "do", raw->actions, raw->actions_count, &at);
+	e->makes = c->makes;
 	e->action_count = raw->actions_count;
-	if (raw->failure)
+	if (raw->failure && is_plain(c))
+		compile_fail(c, "failure",
+			     "found it, allowed: only where clients can ask for an ack");
+	else if (raw->failure)
 		set_event_failure(c, raw->failure, e);
 }
 
@@ -272,7 +179,9 @@ static void set_nsp_name(struct compile *c, const char *name, struct profile_nsp
 {
 	if (!compile_name(c, "name", name, NSP_BYTES))
 		return;
-	if (name[0] != '/' || strpbrk(name, ",?"))
+	if (is_plain(c) && strcmp(name, "/") != 0)
+		compile_fail(c, "name", "found %.80s, allowed: / (dialect: plain has one)", name);
+	else if (name[0] != '/' || strpbrk(name, ",?"))
 		compile_fail(c, "name", "found %.80s, allowed: / or /NAME without , and ?", name);
 	else if (profile_nsp_find(c->p, str_of(name)))
 		compile_fail(c, "name", "found %.80s a second time, allowed: once", name);
@@ -295,13 +204,27 @@ static void set_nsp_events(struct compile *c, const struct raw_nsp *raw, struct 
 				     err == E_EXISTS ? "a second time" : "and no memory");
 		compile_leave(c, mark);
 	}
+	for (uint32_t i = 0; i < raw->events_count; i++) {
+		size_t mark = compile_enter(c, "events", i);
+		const struct profile_later *l = nsp->event_list[i].later;
+
+		if (l && !map_get(&nsp->events, l->event))
+			compile_fail(c, "later",
+				     "found event %.80s, allowed: one of this namespace",
+				     raw->events[i].later->event);
+		compile_leave(c, mark);
+	}
 }
 
 static void set_nsp(struct compile *c, const struct raw_nsp *raw, struct profile_nsp *nsp)
 {
 	const struct tmpl_scope scope = { .roots = 1u << TMPL_SOCKET_ID | 1u << TMPL_AUTH |
 						   compile_user_root(c) };
-	const struct place at = { .connect = true, .scope = &scope };
+	const struct tmpl_scope users = { .roots = 1u << TMPL_PRESENCE_ROOM |
+						   1u << TMPL_PRESENCE_USER |
+						   1u << TMPL_PRESENCE_STATUS };
+	const struct compile_place at = { .connect = true, .scope = &scope };
+	const struct compile_place presence = { .presence = true, .scope = &users };
 
 	set_nsp_name(c, raw->name, nsp);
 	if (raw->check) {
@@ -315,8 +238,11 @@ static void set_nsp(struct compile *c, const struct raw_nsp *raw, struct profile
 		}
 		compile_leave(c, mark);
 	}
-	nsp->actions = set_actions(c, "connect", raw->connect, raw->connect_count, &at);
+	nsp->actions = compile_actions(c, "connect", raw->connect, raw->connect_count, &at);
 	nsp->action_count = raw->connect_count;
+	nsp->presence =
+		compile_actions(c, "presence", raw->presence, raw->presence_count, &presence);
+	nsp->presence_count = raw->presence_count;
 	set_nsp_events(c, raw, nsp);
 }
 

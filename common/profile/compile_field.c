@@ -15,8 +15,9 @@ static bool is_field_name(const char *name)
 
 static void check_name(struct compile *c, const struct field_list *list, const char *name)
 {
-	static const char *const reserved[] = { "args", "user", "claims", "socket",
-						"auth", "body", "error" };
+	static const char *const reserved[] = { "args", "user", "claims",  "socket",
+						"auth", "body", "error",   "now",
+						"new",  "once", "presence" };
 
 	if (!is_field_name(name)) {
 		compile_fail(c, "name",
@@ -83,6 +84,29 @@ static void set_lists(struct compile *c, const struct raw_field *raw, struct fie
 	}
 	f->paths = dup_list(c, raw->paths, raw->paths_count);
 	f->path_count = raw->paths_count;
+}
+
+void compile_fields_of_message(struct compile *c, struct field_list *list)
+{
+	for (uint32_t i = 0; i < list->count; i++) {
+		struct field_spec *f = &list->fields[i];
+		uint32_t count = f->path_count ? f->path_count : 1;
+		char **paths = compile_alloc(c, 2 * count * sizeof(*paths));
+
+		for (uint32_t at = 0; at < count; at++) {
+			char *path = f->path_count ? f->paths[at] : f->name;
+			char *below = compile_alloc(c, strlen(path) + sizeof("payload."));
+
+			memcpy(below, "payload.", 8);
+			memcpy(below + 8, path, strlen(path) + 1);
+			paths[2 * at] = below;
+			paths[2 * at + 1] = path;
+		}
+		f->paths = paths;
+		f->path_count = 2 * count;
+		if (f->bare)
+			compile_fail(c, "fields", "found bare, allowed: with dialect: socketio");
+	}
 }
 
 static void set_fallback(struct compile *c, const struct raw_field *raw, struct field_spec *f)

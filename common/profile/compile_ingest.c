@@ -122,6 +122,18 @@ static void set_args(struct compile *c, const struct raw_ingest_event *raw,
 				e->args_count, scope);
 }
 
+static void set_remove(struct compile *c, const struct raw_remove *raw,
+		       const struct tmpl_scope *scope, struct ingest_event *e)
+{
+	size_t mark = compile_enter(c, "remove", -1);
+
+	e->removes = compile_tmpl(c, "user", TMPL_TEXT, raw->user, scope, &e->fields,
+				  COMPILE_WHERE_THERE, &e->remove_user);
+	compile_when(c, raw->when, &e->fields, &e->remove_field, &e->remove_any,
+		     &e->remove_any_count);
+	compile_leave(c, mark);
+}
+
 static void set_event(struct compile *c, const struct raw_ingest_event *raw, struct ingest_event *e)
 {
 	struct compile_scope scope;
@@ -140,6 +152,8 @@ static void set_event(struct compile *c, const struct raw_ingest_event *raw, str
 	set_rooms(c, raw, &scope.scope, e);
 	set_args(c, raw, &scope.scope, e);
 	e->is_volatile = raw->is_volatile;
+	if (raw->remove)
+		set_remove(c, raw->remove, &scope.scope, e);
 }
 
 void compile_ingest(struct compile *c, const struct raw_ingest *raw)

@@ -242,3 +242,17 @@ int field_list_take(const struct field_list *l, struct json_value container, str
 	}
 	return 0;
 }
+
+bool field_is_one(struct json_value v, char *const *any, uint32_t count, struct buf *scratch)
+{
+	size_t before = scratch->n;
+	struct str text;
+	bool found = false;
+
+	if (v.type != JSON_STRING || json_text(v, scratch, &text))
+		return false;
+	for (uint32_t i = 0; i < count && !found; i++)
+		found = str_is(text, any[i]);
+	scratch->n = before;
+	return found;
+}

@@ -4,7 +4,7 @@
 /* Offsets into scratch while it may still move; slices once everything is rendered. */
 struct spans {
 	size_t rooms[INGEST_MAX_ROOMS + 1]; /* room i is from rooms[i] to rooms[i + 1] */
-	size_t args_from;
+	size_t args_from, user_from, user_to;
 	bool args_in_scratch;
 };
 
@@ -12,6 +12,7 @@ static int map_rooms(const struct ingest_event *e, const struct tmpl_env *env, s
 		     struct spans *at, struct ingest_mapped *out, struct buf *why)
 {
 	out->room_count = 0;
+	out->remove_user = STR_NONE;
 	at->rooms[0] = scratch->n;
 	for (uint32_t i = 0; i < e->room_count; i++) {
 		int err = tmpl_render(&e->rooms[i], env, scratch);
@@ -50,6 +51,24 @@ static int map_args(const struct ingest_event *e, const struct tmpl_env *env, st
 	return E_TYPE;
 }
 
+static int map_remove(const struct ingest_event *e, const struct tmpl_env *env, struct buf *scratch,
+		      struct spans *at, struct buf *why)
+{
+	int err;
+
+	if (e->remove_field >= 0 && !field_is_one(env->fields[e->remove_field], e->remove_any,
+						  e->remove_any_count, scratch))
+		return 0;
+	at->user_from = scratch->n;
+	err = tmpl_render(&e->remove_user, env, scratch);
+	at->user_to = scratch->n;
+	if (err == E_NOTFOUND)
+		return 0; /* it is about nobody in particular */
+	if (err == E_TYPE)
+		buf_addz(why, "who is removed must be a text");
+	return err;
+}
+
 int ingest_map(const struct profile *p, struct str type, struct json_value body,
 	       struct buf *scratch, struct ingest_mapped *out, struct buf *why)
 {
@@ -70,6 +89,8 @@ int ingest_map(const struct profile *p, struct str type, struct json_value body,
 	err = field_list_take(&e->fields, body, &env, scratch, why);
 	if (!err)
 		err = map_rooms(e, &env, scratch, &at, out, why);
+	if (!err && e->removes)
+		err = map_remove(e, &env, scratch, &at, why);
 	if (!err)
 		err = map_args(e, &env, scratch, &at, out, why);
 	if (err)
@@ -78,6 +99,8 @@ int ingest_map(const struct profile *p, struct str type, struct json_value body,
 		out->rooms[i] = str_make(scratch->p + at.rooms[i], at.rooms[i + 1] - at.rooms[i]);
 	if (at.args_in_scratch)
 		out->args = str_make(scratch->p + at.args_from, scratch->n - at.args_from);
+	if (at.user_to > at.user_from)
+		out->remove_user = str_make(scratch->p + at.user_from, at.user_to - at.user_from);
 	out->nsp = e->nsp;
 	out->event = e->emit;
 	out->is_volatile = e->is_volatile;

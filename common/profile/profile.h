@@ -7,96 +7,13 @@
 #ifndef ROOMWIRE_PROFILE_PROFILE_H
 #define ROOMWIRE_PROFILE_PROFILE_H
 
-#include "common/base/map.h"
+#include "common/profile/event.h"
 #include "common/profile/profile_kafka.h"
-#include "common/profile/tmpl.h"
 
-enum profile_dialect { PROFILE_SOCKETIO = 0 };
+enum profile_dialect { PROFILE_SOCKETIO = 0, PROFILE_PLAIN };
 
-/* ── arguments of a client event, fields of a domain event ── */
-enum field_type {
-	FIELD_ANY = 0, /* any JSON value */
-	FIELD_ID,      /* string of 1 to 128 visible characters (no blanks or control characters) */
-	FIELD_UUID,    /* 8-4-4-4-12 hexadecimal digits */
-	FIELD_TEXT,    /* string of min to max bytes of UTF-8 */
-	FIELD_BOOL,
-	FIELD_INTEGER, /* min to max */
-	FIELD_NUMBER,
-	FIELD_OBJECT,
-	FIELD_ARRAY, /* of min to max elements */
-};
-
-struct field_spec {
-	char *name;
-	enum field_type type;
-	bool optional; /* absent is all right */
-	bool bare; /* the first argument may be the value itself instead of an object that holds it */
-	struct json_value fallback; /* used when absent; JSON_NONE: none */
-	int64_t min, max;
-	char **values; /* strings allowed; value_count 0: any */
-	uint32_t value_count;
-	char **paths; /* dotted paths tried in order; default: the name */
-	uint32_t path_count;
-};
-
-struct field_list {
-	struct field_spec *fields;
-	uint32_t count; /* <= TMPL_MAX_FIELDS */
-};
-
-/*
- * Take the fields out of a container (the first argument of an event, or the body of a domain event; JSON_NONE: no argument) into
- * env->fields. E_TYPE with the message ("ticketId must be a uuid") in why. scratch holds decoded text while checking.
- */
-int field_list_take(const struct field_list *l, struct json_value container, struct tmpl_env *env,
-		    struct buf *scratch, struct buf *why) MUST_CHECK;
-
-/* ── what happens ── */
-enum action_kind {
-	ACTION_JOIN = 0, /* room */
-	ACTION_LEAVE,    /* room */
-	ACTION_ACK,      /* args; skipped when no ack was asked */
-	ACTION_EMIT,     /* event, args: to the sending socket */
-	ACTION_RELAY,    /* event, args, rooms: to members, through the router */
-};
-
-struct action {
-	enum action_kind kind;
-	struct tmpl room;      /* join, leave */
-	struct str event;      /* emit, relay; OWNED by the profile */
-	struct str event_json; /* the same as a JSON string */
-	struct tmpl args;      /* JSON: arguments joined by commas */
-	struct tmpl *rooms;    /* relay */
-	uint32_t room_count;
-	bool to_all;      /* relay: the sender, too */
-	bool is_volatile; /* relay */
-	bool unless_ack;  /* only when the client asked for no ack */
-};
-
-struct profile_check;
-
-struct profile_event {
-	struct str name;
-	struct field_list fields;
-	const struct profile_check *check; /* NULL: none */
-	struct tmpl *check_args;           /* text, in the order of the check's arguments */
-	bool has_member;
-	struct tmpl member; /* the socket must be in this room, else FORBIDDEN */
-	struct action *actions;
-	uint32_t action_count;
-	bool has_fail_ack;
-	struct tmpl fail_ack; /* {error.code}, {error.message}; without: the profile's */
-};
-
-struct profile_nsp {
-	struct str name;                   /* "/" or "/name" */
-	const struct profile_check *check; /* of CONNECT; NULL: any signed-in user */
-	struct action *actions;            /* on connect: join and emit only */
-	uint32_t action_count;
-	struct map events; /* struct profile_event by name */
-	struct profile_event *event_list;
-	uint32_t event_count;
-};
+/* Whether a field's value is one of these texts. scratch holds decoded text while comparing. */
+bool field_is_one(struct json_value v, char *const *any, uint32_t count, struct buf *scratch);
 
 /* ── permission checks, run by auth ── */
 struct check_rule {
@@ -135,6 +52,12 @@ struct ingest_event {
 	struct tmpl *args; /* JSON; the first that can be rendered is sent */
 	uint32_t args_count;
 	bool is_volatile;
+	/* Then the connections of a user are taken out of the event's rooms. */
+	bool removes;
+	struct tmpl remove_user; /* text */
+	int32_t remove_field;    /* -1: always; else only when this field has one of these texts */
+	char **remove_any;
+	uint32_t remove_any_count;
 };
 
 struct profile_ingest {
@@ -190,6 +113,8 @@ struct ingest_mapped {
 	struct str rooms[INGEST_MAX_ROOMS];
 	uint32_t room_count;
 	bool is_volatile;
+	struct str
+		remove_user; /* behind the event, this user's connections leave its rooms; empty: nobody's */
 };
 /*
  * Map a domain event. body: the event as JSON (for HTTP without its `type`). E_UNKNOWN (no such type), E_TYPE (fields; no room left; nothing

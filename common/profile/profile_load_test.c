@@ -82,7 +82,7 @@ static const struct {
 	/* templates of events */
 	{ DO("{ join: 'ticket:{ticketld}' }"),
 	  "x.yaml:15: namespaces[0].events[0].do[0].join: found {ticketld}, allowed: {args.N}, "
-	  "{user.…}, {socket.id}\n" },
+	  "{user.…}, {socket.id}, {now}, {new.id}\n" },
 	{ DO("{ join: '{user.id}' }"),
 	  "x.yaml:15: namespaces[0].events[0].do[0].join: found \"{user.id}\", a name that could "
 	  "be empty, allowed: fixed text beside it, "
@@ -104,9 +104,9 @@ static const struct {
 	/* actions */
 	{ DO("{ join: a, leave: b }"),
 	  "x.yaml:15: namespaces[0].events[0].do[0]: found 2 actions in one entry, allowed: one of "
-	  "join, leave, ack, emit, relay\n" },
+	  "join, leave, ack, emit, relay, produce\n" },
 	{ DO("{ args: '1' }"), "x.yaml:15: namespaces[0].events[0].do[0]: found 0 actions in one "
-			       "entry, allowed: one of join, leave, ack, emit, relay\n" },
+			       "entry, allowed: one of join, leave, ack, emit, relay, produce\n" },
 	{ DO("{ join: a, rooms: [b], volatile: true, to: all, args: '1', unless_ack: true }"),
 	  "x.yaml:15: namespaces[0].events[0].do[0].args: found it, allowed: only with emit and "
 	  "relay\n"

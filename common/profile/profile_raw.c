@@ -17,7 +17,10 @@
 static const cyaml_schema_value_t text_entry = { CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char, 0,
 								    CYAML_UNLIMITED) };
 
-static const cyaml_strval_t dialects[] = { { "socketio", PROFILE_SOCKETIO } };
+static const cyaml_strval_t dialects[] = { { "socketio", PROFILE_SOCKETIO },
+					   { "plain", PROFILE_PLAIN } };
+static const cyaml_strval_t brokers[] = { { "kafka", BROKER_KAFKA },
+					  { "rabbitmq", BROKER_RABBITMQ } };
 static const cyaml_strval_t tokens[] = { { "required", RAW_TOKEN_REQUIRED },
 					 { "none", RAW_TOKEN_NONE } };
 static const cyaml_strval_t tos[] = { { "others", RAW_TO_OTHERS }, { "all", RAW_TO_ALL } };
@@ -97,6 +100,15 @@ static const cyaml_schema_field_t use_rows[] = {
 	LIST("args", OPT_KEY, struct raw_use, args, text_entry, 0), CYAML_FIELD_END
 };
 
+#define BROKER(key, member) \
+	CYAML_FIELD_ENUM_PTR(key, CYAML_FLAG_POINTER | CYAML_FLAG_STRICT | OPT_KEY, \
+			     struct raw_action, member, brokers, COUNT(brokers))
+
+static const cyaml_schema_field_t when_field_rows[] = {
+	TEXT("field", CYAML_FLAG_DEFAULT, struct raw_when_field, field),
+	LIST("any", CYAML_FLAG_DEFAULT, struct raw_when_field, any, text_entry, 1), CYAML_FIELD_END
+};
+
 static const cyaml_schema_field_t action_rows[] = {
 	TEXT("join", OPT_KEY, struct raw_action, join),
 	TEXT("leave", OPT_KEY, struct raw_action, leave),
@@ -111,16 +123,41 @@ static const cyaml_schema_field_t action_rows[] = {
 			     is_volatile),
 	CYAML_FIELD_BOOL_PTR("unless_ack", CYAML_FLAG_POINTER | OPT_KEY, struct raw_action,
 			     unless_ack),
+	CYAML_FIELD_BOOL_PTR("presence", CYAML_FLAG_POINTER | OPT_KEY, struct raw_action, presence),
+	CYAML_FIELD_BOOL_PTR("confirm", CYAML_FLAG_POINTER | OPT_KEY, struct raw_action, confirm),
+	TEXT("produce", OPT_KEY, struct raw_action, produce),
+	BROKER("broker", broker),
+	TEXT("topic_env", OPT_KEY, struct raw_action, topic_env),
+	TEXT("key", OPT_KEY, struct raw_action, key),
+	TEXT("value", OPT_KEY, struct raw_action, value),
+	BROKER("when_broker", when_broker),
+	BROKER("unless_broker", unless_broker),
+	TEXT("when_field", OPT_KEY, struct raw_action, when_field),
 	CYAML_FIELD_END
 };
 static const cyaml_schema_value_t action_entry = { CYAML_VALUE_MAPPING(
 	CYAML_FLAG_DEFAULT, struct raw_action, action_rows) };
+
+static const cyaml_schema_field_t once_rows[] = {
+	TEXT("key", CYAML_FLAG_DEFAULT, struct raw_once, key), CYAML_FIELD_END
+};
+
+static const cyaml_schema_field_t later_rows[] = {
+	CYAML_FIELD_INT_PTR("seconds", CYAML_FLAG_POINTER, struct raw_later, seconds),
+	TEXT("event", CYAML_FLAG_DEFAULT, struct raw_later, event),
+	TEXT("args", OPT_KEY, struct raw_later, args),
+	TEXT("key", CYAML_FLAG_DEFAULT, struct raw_later, key),
+	MAPPING("when", OPT_KEY, struct raw_later, when, when_field_rows),
+	CYAML_FIELD_END
+};
 
 static const cyaml_schema_field_t event_rows[] = {
 	TEXT("event", CYAML_FLAG_DEFAULT, struct raw_event, event),
 	LIST("fields", OPT_KEY, struct raw_event, fields, field_entry, 0),
 	MAPPING("check", OPT_KEY, struct raw_event, check, use_rows),
 	TEXT("member", OPT_KEY, struct raw_event, member),
+	MAPPING("once", OPT_KEY, struct raw_event, once, once_rows),
+	MAPPING("later", OPT_KEY, struct raw_event, later, later_rows),
 	CYAML_FIELD_SEQUENCE_COUNT("do", CYAML_FLAG_POINTER, struct raw_event, actions,
 				   actions_count, &action_entry, 1, CYAML_UNLIMITED),
 	MAPPING("failure", OPT_KEY, struct raw_event, failure, failure_rows),
@@ -133,7 +170,9 @@ static const cyaml_schema_field_t nsp_rows[] = {
 	TEXT("name", CYAML_FLAG_DEFAULT, struct raw_nsp, name),
 	MAPPING("check", OPT_KEY, struct raw_nsp, check, use_rows),
 	LIST("connect", OPT_KEY, struct raw_nsp, connect, action_entry, 0),
-	LIST("events", OPT_KEY, struct raw_nsp, events, event_entry, 0), CYAML_FIELD_END
+	LIST("presence", OPT_KEY, struct raw_nsp, presence, action_entry, 0),
+	LIST("events", OPT_KEY, struct raw_nsp, events, event_entry, 0),
+	CYAML_FIELD_END
 };
 static const cyaml_schema_value_t nsp_entry = { CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT,
 								    struct raw_nsp, nsp_rows) };
@@ -146,6 +185,11 @@ static const cyaml_schema_field_t rabbitmq_rows[] = {
 	CYAML_FIELD_ENUM_PTR("queue_type", CYAML_FLAG_POINTER | CYAML_FLAG_STRICT | OPT_KEY,
 			     struct raw_rabbitmq, queue_type, queue_types, COUNT(queue_types)),
 	CYAML_FIELD_END
+};
+
+static const cyaml_schema_field_t remove_rows[] = {
+	TEXT("user", CYAML_FLAG_DEFAULT, struct raw_remove, user),
+	MAPPING("when", OPT_KEY, struct raw_remove, when, when_field_rows), CYAML_FIELD_END
 };
 
 static const cyaml_schema_field_t topic_rows[] = {
@@ -169,6 +213,7 @@ static const cyaml_schema_field_t ingest_event_rows[] = {
 	LIST("rooms", CYAML_FLAG_DEFAULT, struct raw_ingest_event, rooms, text_entry, 1),
 	LIST("args", OPT_KEY, struct raw_ingest_event, args, text_entry, 1),
 	CYAML_FIELD_BOOL("volatile", OPT_KEY, struct raw_ingest_event, is_volatile),
+	MAPPING("remove", OPT_KEY, struct raw_ingest_event, remove, remove_rows),
 	CYAML_FIELD_END
 };
 static const cyaml_schema_value_t ingest_event_entry = { CYAML_VALUE_MAPPING(
@@ -190,7 +235,7 @@ static const cyaml_schema_field_t profile_rows[] = {
 			     recovery),
 	MAPPING("settings", OPT_KEY, struct raw_profile, settings, settings_rows),
 	MAPPING("auth", CYAML_FLAG_DEFAULT, struct raw_profile, auth, auth_rows),
-	MAPPING("failure", CYAML_FLAG_DEFAULT, struct raw_profile, failure, failure_rows),
+	MAPPING("failure", OPT_KEY, struct raw_profile, failure, failure_rows),
 	LIST("checks", OPT_KEY, struct raw_profile, checks, check_entry, 0),
 	LIST("namespaces", CYAML_FLAG_DEFAULT, struct raw_profile, namespaces, nsp_entry, 1),
 	MAPPING("ingest", OPT_KEY, struct raw_profile, ingest, ingest_rows),
@@ -213,6 +258,10 @@ const struct profile_raw_def profile_raw_defs[] = {
 	{ "field", field_rows },
 	{ "use", use_rows },
 	{ "action", action_rows },
+	{ "when_field", when_field_rows },
+	{ "once", once_rows },
+	{ "later", later_rows },
+	{ "remove", remove_rows },
 	{ "ingest", ingest_rows },
 	{ "rabbitmq", rabbitmq_rows },
 	{ "kafka", kafka_rows },

@@ -88,8 +88,18 @@ struct raw_use { /* of a check */
 
 enum raw_to { RAW_TO_OTHERS = 0, RAW_TO_ALL };
 
+struct raw_when_field {
+	char *field;
+	char **any;
+	uint32_t any_count;
+};
+
 struct raw_action {
-	char *join, *leave, *ack, *emit, *relay;
+	char *join, *leave, *ack, *emit, *relay, *produce;
+	bool *presence;
+	bool *confirm;
+	enum profile_broker *broker, *when_broker, *unless_broker;
+	char *topic_env, *key, *value, *when_field;
 	char *args;
 	char **rooms;
 	uint32_t rooms_count;
@@ -98,8 +108,20 @@ struct raw_action {
 	bool *unless_ack;
 };
 
+struct raw_once {
+	char *key;
+};
+
+struct raw_later {
+	struct raw_when_field *when;
+	int64_t *seconds;
+	char *key, *event, *args;
+};
+
 struct raw_event {
 	char *event;
+	struct raw_once *once;
+	struct raw_later *later;
 	struct raw_field *fields;
 	uint32_t fields_count;
 	struct raw_use *check;
@@ -114,6 +136,8 @@ struct raw_nsp {
 	struct raw_use *check;
 	struct raw_action *connect;
 	uint32_t connect_count;
+	struct raw_action *presence;
+	uint32_t presence_count;
 	struct raw_event *events;
 	uint32_t events_count;
 };
@@ -121,6 +145,11 @@ struct raw_nsp {
 struct raw_rabbitmq {
 	char *exchange, *queue;
 	int *queue_type;
+};
+
+struct raw_remove {
+	char *user;
+	struct raw_when_field *when;
 };
 
 struct raw_topic {
@@ -135,6 +164,7 @@ struct raw_kafka {
 
 struct raw_ingest_event {
 	char *type;
+	struct raw_remove *remove;
 	char *nsp; /* `namespace` */
 	char *emit;
 	struct raw_field *fields;

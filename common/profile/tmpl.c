@@ -55,16 +55,38 @@ static struct json_value list_at(struct str list, uint32_t index)
 	return (struct json_value){ JSON_NONE, STR_NONE };
 }
 
-static bool is_plain(enum tmpl_root root)
+/* Of a root that is a text and nothing below it; NULL inside: it is not there. False: no such root. */
+static bool plain_text(enum tmpl_root root, const struct tmpl_env *env, struct str *text)
 {
-	return root == TMPL_SOCKET_ID || root == TMPL_ERROR_CODE || root == TMPL_ERROR_MESSAGE;
-}
-
-static struct str plain_text(const struct tmpl_part *part, const struct tmpl_env *env)
-{
-	if (part->root == TMPL_SOCKET_ID)
-		return env->socket_id;
-	return part->root == TMPL_ERROR_CODE ? env->error_code : env->error_message;
+	switch (root) {
+	case TMPL_SOCKET_ID:
+		*text = env->socket_id;
+		break;
+	case TMPL_ERROR_CODE:
+		*text = env->error_code;
+		break;
+	case TMPL_ERROR_MESSAGE:
+		*text = env->error_message;
+		break;
+	case TMPL_NOW:
+		*text = env->now;
+		break;
+	case TMPL_NEW_ID:
+		*text = env->new_id;
+		break;
+	case TMPL_PRESENCE_ROOM:
+		*text = env->presence_room;
+		break;
+	case TMPL_PRESENCE_USER:
+		*text = env->presence_user;
+		break;
+	case TMPL_PRESENCE_STATUS:
+		*text = env->presence_status;
+		break;
+	default:
+		return false;
+	}
+	return true;
 }
 
 static struct json_value resolve(const struct tmpl_part *part, const struct tmpl_env *env)
@@ -90,6 +112,10 @@ static struct json_value resolve(const struct tmpl_part *part, const struct tmpl
 		break;
 	case TMPL_BODY:
 		v = env->body;
+		break;
+	case TMPL_DUPLICATE:
+		v = env->duplicate ? (struct json_value){ JSON_TRUE, STR("true") }
+				   : (struct json_value){ JSON_FALSE, STR("false") };
 		break;
 	default:
 		break;
@@ -176,7 +202,8 @@ static bool find_value(const struct tmpl *t, const struct tmpl_part *part,
 
 	*v = resolve(part, env);
 	absent = v->type == JSON_NONE ||
-		 (v->type == JSON_NULL && (in_text || part->has_fallback || env->null_is_absent));
+		 (v->type == JSON_NULL &&
+		  (in_text || part->has_fallback || part->omit_bytes || env->null_is_absent));
 	if (absent && part->has_fallback)
 		*v = value_of(part->fallback);
 	return !absent || part->has_fallback;
@@ -186,13 +213,14 @@ static int render_part(const struct tmpl *t, const struct tmpl_part *part,
 		       const struct tmpl_env *env, struct buf *out)
 {
 	struct json_value v;
+	struct str text;
 
 	if (part->root == TMPL_ARGS) {
 		buf_add(out, env->args.n || !part->has_fallback ? env->args : part->fallback);
 		return 0;
 	}
-	if (is_plain(part->root) && plain_text(part, env).p)
-		return add_plain(t, part, plain_text(part, env), out);
+	if (plain_text(part->root, env, &text) && text.p)
+		return add_plain(t, part, text, out);
 	if (!find_value(t, part, env, &v))
 		return E_NOTFOUND;
 	if (t->mode == TMPL_TEXT || part->in_string)
@@ -204,11 +232,16 @@ static int render_part(const struct tmpl *t, const struct tmpl_part *part,
 int tmpl_render(const struct tmpl *t, const struct tmpl_env *env, struct buf *out)
 {
 	size_t start = out->n;
+	struct json_value v;
 	int err = 0;
 
 	for (uint32_t i = 0; i < t->count && !err; i++) {
 		const struct tmpl_part *part = &t->parts[i];
 
+		if (part->omit_bytes && !find_value(t, part, env, &v)) {
+			buf_add(out, str_make(part->literal.p, part->literal.n - part->omit_bytes));
+			continue;
+		}
 		if (part->literal.n)
 			buf_add(out, part->literal);
 		if (part->has_variable)
@@ -226,11 +259,12 @@ int tmpl_render_slice(const struct tmpl *t, const struct tmpl_env *env, struct b
 {
 	size_t start = out->n;
 	struct json_value v;
+	struct str text;
 	int err;
 
 	if (t->mode == TMPL_JSON && t->count == 1 && t->parts[0].has_variable &&
 	    !t->parts[0].literal.n && t->parts[0].root != TMPL_ARGS &&
-	    !is_plain(t->parts[0].root)) {
+	    !plain_text(t->parts[0].root, env, &text)) {
 		if (!find_value(t, &t->parts[0], env, &v))
 			return E_NOTFOUND;
 		*s = v.raw;

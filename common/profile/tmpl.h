@@ -7,11 +7,11 @@
  *
  * In JSON a variable in the place of a value is inserted as JSON, byte for byte as it came; inside a string it is inserted as escaped
  * text; blanks between JSON tokens are dropped. `{` begins a variable only when a letter follows. `{x|JSON}` gives a default where
- * x is absent or null.
+ * x is absent or null; `"name": {x|}` leaves the member out there.
  *
  * Variables: {field} (an argument named in `fields`), {args} (all arguments, JSON joined by commas; JSON templates only),
  * {args.N}, {user.PATH}, {claims.PATH}, {socket.id}, {auth}, {auth.PATH} (payload of CONNECT), {body}, {body.PATH} (domain event),
- * {error.code}, {error.message}. Which of them exist where is checked at compile time.
+ * {error.code}, {error.message}, {now}, {new.id}, {once.duplicate}, {presence.room}, {presence.user}, {presence.status}. Which of them exist where is checked at compile time.
  */
 #ifndef ROOMWIRE_PROFILE_TMPL_H
 #define ROOMWIRE_PROFILE_TMPL_H
@@ -32,6 +32,12 @@ enum tmpl_root {
 	TMPL_BODY,
 	TMPL_ERROR_CODE,
 	TMPL_ERROR_MESSAGE,
+	TMPL_NOW,
+	TMPL_NEW_ID,
+	TMPL_DUPLICATE,
+	TMPL_PRESENCE_ROOM,
+	TMPL_PRESENCE_USER,
+	TMPL_PRESENCE_STATUS,
 };
 
 enum tmpl_mode { TMPL_TEXT = 0, TMPL_JSON };
@@ -47,6 +53,10 @@ struct tmpl_env {
 	struct json_value body;
 	struct str socket_id;
 	struct str error_code, error_message;
+	struct str now;    /* ISO 8601 */
+	struct str new_id; /* for what the event makes */
+	bool duplicate;    /* its key was known */
+	struct str presence_room, presence_user, presence_status;
 	bool null_is_absent; /* JSON null in the place of a JSON value counts as absent, too (in text it always does) */
 };
 
@@ -60,6 +70,8 @@ struct tmpl_part {
 	struct str path; /* dotted, below the root; empty: the root itself */
 	bool has_fallback;
 	struct str fallback; /* JSON */
+	uint32_t
+		omit_bytes; /* where it is absent, so many bytes of the literal go with it: `,"name":` */
 };
 
 struct tmpl {

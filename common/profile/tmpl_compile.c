@@ -38,6 +38,12 @@ static const struct {
 	{ "body", NULL, TMPL_BODY, "{body.…}" },
 	{ "error", "code", TMPL_ERROR_CODE, "{error.code}" },
 	{ "error", "message", TMPL_ERROR_MESSAGE, "{error.message}" },
+	{ "now", "", TMPL_NOW, "{now}" },
+	{ "new", "id", TMPL_NEW_ID, "{new.id}" },
+	{ "once", "duplicate", TMPL_DUPLICATE, "{once.duplicate}" },
+	{ "presence", "room", TMPL_PRESENCE_ROOM, "{presence.room}" },
+	{ "presence", "user", TMPL_PRESENCE_USER, "{presence.user}" },
+	{ "presence", "status", TMPL_PRESENCE_STATUS, "{presence.status}" },
 };
 #define ROOT_COUNT (sizeof(roots) / sizeof(roots[0]))
 
@@ -234,6 +240,25 @@ static int set_root(struct parse *p, struct tmpl_part *part, struct str name, st
 	return refuse_name(p, inner);
 }
 
+/* `,"name":` at the end of the literal before the variable: the member goes with its value. */
+static int take_omission(struct parse *p, struct tmpl_part *part)
+{
+	struct str l = part->literal;
+	size_t i = l.n;
+
+	if (i > 4 && l.p[i - 1] == ':' && l.p[i - 2] == '"') {
+		i -= 3;
+		while (i > 0 && l.p[i] != '"')
+			i--;
+		if (i > 0 && l.p[i - 1] == ',' && l.p[i + 1] != '"') {
+			part->omit_bytes = (uint32_t)(l.n - i + 1);
+			return 0;
+		}
+	}
+	return refuse(p, E_SYNTAX, str_skip(p->text, p->at),
+		      "an empty default for the value of a member that is not its object's first");
+}
+
 /* Behind '|': a JSON value up to '}'. */
 static int take_fallback(struct parse *p, struct tmpl_part *part)
 {
@@ -241,6 +266,8 @@ static int take_fallback(struct parse *p, struct tmpl_part *part)
 	struct json_value v;
 	size_t used;
 
+	if (peek(p, 0) == '}' && p->t->mode == TMPL_JSON && !p->in_string)
+		return take_omission(p, part);
 	if (json_parse_prefix(rest, &v, &used))
 		return refuse(p, E_SYNTAX, rest, "a default that is JSON, such as {name|null}");
 	p->at += used;

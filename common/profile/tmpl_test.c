@@ -37,6 +37,12 @@ static struct tmpl_env sample_env(void)
 		.socket_id = STR("sOcKeT"),
 		.error_code = STR("FORBIDDEN"),
 		.error_message = STR("say \"no\""),
+		.now = STR("2026-01-31"),
+		.new_id = STR("n-1"),
+		.duplicate = true,
+		.presence_room = STR("r"),
+		.presence_user = STR("u"),
+		.presence_status = STR("online"),
 	};
 }
 
@@ -88,6 +94,13 @@ static const struct {
 	  "{\"code\":\"FORBIDDEN\",\"message\":\"say \\\"no\\\"!\"}" },
 	{ TMPL_JSON, "{gone}", E_NOTFOUND, NULL },
 	{ TMPL_JSON, "\"{user.roles}\"", E_TYPE, NULL },
+	{ TMPL_JSON, "{\"a\": 1, \"b\": {gone|}}", 0, "{\"a\":1}" },
+	{ TMPL_JSON, "{\"a\": 1, \"b\": {user.name|}, \"c\": {isTyping|}}", 0,
+	  "{\"a\":1,\"c\":true}" }, /* null counts as absent, too */
+	{ TMPL_JSON, "{\"a\": {deep.n}, \"b\": {gone|}, \"c\": {gone|}}", 0, "{\"a\":-1.5e3}" },
+	{ TMPL_JSON, "{\"at\": {now}, \"id\": {new.id}, \"twice\": {once.duplicate}}", 0,
+	  "{\"at\":\"2026-01-31\",\"id\":\"n-1\",\"twice\":true}" },
+	{ TMPL_TEXT, "{presence.room}/{presence.user}/{presence.status}", 0, "r/u/online" },
 	{ TMPL_JSON, "\"\\\"{socket.id}\\\\\"", 0, "\"\\\"sOcKeT\\\\\"" },
 	{ TMPL_JSON, "\"a  b\" , \"{\\n}\"", 0, "\"a  b\",\"{\\n}\"" },
 };
@@ -134,6 +147,12 @@ static const struct {
 	  "found {id.}, allowed: {NAME}, {NAME.PATH} or {NAME|JSON}" },
 	{ TMPL_TEXT, "{id|}", E_SYNTAX,
 	  "found }, allowed: a default that is JSON, such as {name|null}" },
+	{ TMPL_JSON, "{\"a\": {id|}}", E_SYNTAX,
+	  "found }}, allowed: an empty default for the value of a member that is not its object's "
+	  "first" },
+	{ TMPL_JSON, "[1, {id|}]", E_SYNTAX,
+	  "found }], allowed: an empty default for the value of a member that is not its object's "
+	  "first" },
 	{ TMPL_TEXT, "{id|1 2}", E_SYNTAX,
 	  "found {id|1 2}, allowed: a closing } behind the default" },
 	{ TMPL_TEXT, "{id|[]}", E_SYNTAX,

@@ -96,6 +96,7 @@ enum op_next ask_verify(struct op *op)
 		return OP_DONE;
 	}
 	op->calling = true;
+	op->asked = edge->auth;
 	return OP_WAIT;
 }
 
@@ -146,5 +147,6 @@ enum op_next ask_check(struct op *op, const struct profile_check *check, const s
 		return OP_DONE;
 	}
 	op->calling = true;
+	op->asked = edge->auth;
 	return OP_WAIT;
 }

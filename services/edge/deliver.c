@@ -6,7 +6,9 @@
 #include "common/base/mem.h"
 #include "common/log/log.h"
 #include "services/edge/command.h"
+#include "services/edge/dialect.h"
 #include "services/edge/foster.h"
+#include "services/edge/presence.h"
 #include "services/edge/record.h"
 #include "services/edge/restore.h"
 #include "services/edge/room.h"
@@ -27,48 +29,12 @@ struct delivery {
 	bool spread; /* over several routers */
 };
 
-void deliver_add_args(struct buf *out, struct str event, struct str args, struct str offset,
-		      bool recoverable)
-{
-	bool ends_with_text = args.n > 0 && args.p[args.n - 1] == '"';
-
-	sio_encode_args(out, event, args);
-	if (offset.n == 0 || out->failed || !(recoverable || ends_with_text))
-		return;
-	out->n--; /* the ']' */
-	buf_addz(out, ",\"");
-	buf_add(out, offset);
-	buf_addz(out, "\"]");
-}
-
-uint32_t deliver_encode(struct edge *edge, const struct bus_message *m, struct str offset,
-			struct frame **frames)
-{
-	const struct wire_deliver *deliver = &m->any.deliver;
-	struct buf *out = &edge->work;
-	uint32_t attachments = m->payload_count - 1, n = 0;
-
-	buf_reset(out);
-	buf_addc(out, '4');
-	sio_encode_head(out, attachments ? SIO_BINARY_EVENT : SIO_EVENT, attachments, deliver->nsp,
-			-1);
-	deliver_add_args(out, deliver->event, m->payload[0], offset, !deliver->is_volatile);
-	while (n <= attachments && !out->failed) {
-		frames[n] = frame_new(n == 0 ? buf_str(out) : m->payload[n], n > 0);
-		if (!frames[n])
-			break;
-		n++;
-	}
-	buf_reset(out);
-	return n;
-}
-
 static void encode_for_all(struct delivery *d)
 {
 	struct str offset = record_offered(d->edge) ? shard_offset(d->edge) : STR_NONE;
 
-	d->frame_count = deliver_encode(d->edge, d->m, offset, d->frames);
-	d->failed = d->frame_count != d->m->payload_count;
+	d->failed = d->edge->dialect->encode(d->edge, d->m, offset, d->frames, &d->frame_count) !=
+		    0;
 }
 
 static void hold(struct delivery *d, struct sock *sock)
@@ -341,6 +307,12 @@ void deliver_on_message(void *ctx, struct bus_link *link, const struct bus_messa
 		break;
 	case WIRE_SESSION_FOSTER:
 		foster_on_session(shard, &m->any.session_foster);
+		break;
+	case WIRE_CLAIMED:
+		once_on_claimed(edge, &m->any.claimed);
+		break;
+	case WIRE_ROOM_USER:
+		presence_on_room_user(edge, &m->any.room_user);
 		break;
 	default:
 		metrics_inc(METRIC_WIRE_UNKNOWN);

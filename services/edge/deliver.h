@@ -20,14 +20,5 @@ void deliver_repeat(struct shard *shard, struct sock *sock, const struct bus_mes
 bool deliver_is_for(struct sock *sock, const struct tail_item *item, const struct bus_message *m);
 /* As if it came now: for fill.c. */
 void deliver_now(struct shard *shard, const struct bus_message *m);
-/* Frames of a DELIVER with this offset (may be empty): m->payload_count of them, or fewer when out of memory. */
-uint32_t deliver_encode(struct edge *edge, const struct bus_message *m, struct str offset,
-			struct frame **frames);
-/*
- * `["event",args]` with the offset behind the arguments where one is due: always for what can be recovered, else only where the last argument
- * is a text, which clients would take for an offset.
- */
-void deliver_add_args(struct buf *out, struct str event, struct str args, struct str offset,
-		      bool recoverable);
 
 #endif

@@ -7,9 +7,11 @@
 #include "common/log/log.h"
 #include "common/metrics/metrics.h"
 #include "services/edge/deliver.h"
+#include "services/edge/dialect.h"
 #include "services/edge/forward.h"
 #include "services/edge/foster.h"
 #include "services/edge/handover.h"
+#include "services/edge/op.h"
 #include "services/edge/record.h"
 #include "services/edge/restore.h"
 #include "services/edge/room.h"
@@ -45,6 +47,29 @@ static bool wants_auth(const struct profile *p)
 			if (p->nsps[i].event_list[j].check)
 				return true;
 	}
+	return false;
+}
+
+bool edge_uses(const struct edge *edge, enum profile_broker broker)
+{
+	const struct conf *conf = &edge->svc->conf;
+
+	return (broker == BROKER_KAFKA ? conf->kafka_broker_url : conf->rabbitmq_url)[0] != '\0';
+}
+
+static bool wants_ingest(const struct edge *edge)
+{
+	const struct profile *p = edge->profile;
+
+	for (uint32_t i = 0; i < p->nsp_count; i++)
+		for (uint32_t j = 0; j < p->nsps[i].event_count; j++) {
+			const struct profile_event *e = &p->nsps[i].event_list[j];
+
+			for (uint32_t k = 0; k < e->action_count; k++)
+				if (e->actions[k].kind == ACTION_PRODUCE &&
+				    edge_uses(edge, e->actions[k].broker))
+					return true;
+		}
 	return false;
 }
 
@@ -133,6 +158,19 @@ static int open_routers(struct edge *edge)
 	return router_clnt_open(&spec, &edge->router);
 }
 
+/* Those we ask: auth, and ingest for what clients send to brokers. */
+static int open_askers(struct edge *edge)
+{
+	const struct conf *conf = &edge->svc->conf;
+	int err = 0;
+
+	if (wants_auth(edge->profile))
+		err = bus_rpc_open(edge->svc, conf->auth_endpoints, "edge", &edge->auth);
+	if (!err && wants_ingest(edge) && conf->ingest_endpoints[0])
+		err = bus_rpc_open(edge->svc, conf->ingest_endpoints, "edge", &edge->ingest);
+	return err;
+}
+
 static int open_front(struct edge *edge)
 {
 	const struct conf *conf = &edge->svc->conf;
@@ -159,10 +197,12 @@ int edge_start(struct svc *svc, void *self)
 
 	edge->svc = svc;
 	edge->profile = svc->profile;
+	edge->dialect = edge->profile->dialect == PROFILE_PLAIN ? &dialect_plain : &dialect_sio;
 	map_init(&edge->sessions, session_key);
 	map_init(&edge->pids, record_pid_of);
 	map_init(&edge->restores, restore_key_of);
 	map_init(&edge->backfills, foster_key_of);
+	map_init(&edge->claiming, once_key_of);
 	map_init(&edge->rooms, room_key_of);
 	map_init(&edge->addresses, address_key);
 	list_init(&edge->dirty);
@@ -176,6 +216,8 @@ int edge_start(struct svc *svc, void *self)
 	rnd_id(edge->tag, EDGE_TAG_BYTES);
 	slab_init(&edge->out_nodes, sizeof(struct out_node), OUT_NODES_MAX);
 	slab_init(&edge->ops, sizeof(struct op), (size_t)conf->max_calls);
+	idset_init(&edge->claims, (size_t)conf->event_id_count,
+		   (uint64_t)conf->event_id_seconds * 1000);
 	idset_init(&edge->seen, (size_t)conf->event_id_count,
 		   (uint64_t)conf->event_id_seconds * 1000);
 	idset_init(&edge->shown, (size_t)conf->event_id_count,
@@ -196,8 +238,8 @@ int edge_start(struct svc *svc, void *self)
 		err = forward_open(edge);
 	if (!err)
 		err = open_routers(edge);
-	if (!err && wants_auth(edge->profile))
-		err = bus_rpc_open(svc, conf->auth_endpoints, "edge", &edge->auth);
+	if (!err)
+		err = open_askers(edge);
 	if (!err && conf->websocket_deflate) {
 		edge->deflate = deflate_new((size_t)conf->websocket_deflate_min);
 		err = edge->deflate ? 0 : E_NOMEM;
@@ -279,6 +321,7 @@ void edge_stop(struct svc *svc, void *self)
 	ws_host_close(&edge->ws);
 	http_server_close(&edge->front, NULL, NULL);
 	bus_rpc_close(&edge->auth);
+	bus_rpc_close(&edge->ingest);
 	forward_close(edge);
 	foster_free_all(edge);
 	router_clnt_close(&edge->router);
@@ -288,10 +331,12 @@ void edge_stop(struct svc *svc, void *self)
 	map_fini(&edge->sessions);
 	map_fini(&edge->pids);
 	map_fini(&edge->restores);
+	map_fini(&edge->claiming);
 	map_fini(&edge->rooms);
 	map_fini(&edge->addresses);
 	slab_fini(&edge->out_nodes);
 	slab_fini(&edge->ops);
+	idset_fini(&edge->claims);
 	idset_fini(&edge->seen);
 	idset_fini(&edge->shown);
 	buf_fini(&edge->offset);

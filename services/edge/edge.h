@@ -29,14 +29,17 @@
 	4 /* Engine.IO session ids begin with the edge's tag; 96 random bits follow */
 
 struct assets;
+struct dialect;
 
 struct edge {
 	struct svc *svc;
 	const struct profile *profile;
+	const struct dialect *dialect; /* the profile's */
 	struct http_server *front;
 	struct ws_host *ws;
 	struct deflate *deflate; /* NULL: WebSocket messages are not compressed */
 	struct bus_rpc *auth;    /* NULL where the profile asks for nothing auth could answer */
+	struct bus_rpc *ingest;  /* NULL where the profile sends nothing to a broker that is used */
 	struct router_clnt *router;
 	struct map sessions;       /* struct session by sid */
 	struct map pids;           /* struct sock that can be recovered, by private id */
@@ -64,6 +67,9 @@ struct edge {
 	struct wheel_timer sweep;
 	struct slab out_nodes; /* queue entries */
 	struct slab ops;
+	struct map
+		claiming; /* struct op by reference: a router is asked whether its key is known */
+	struct idset claims; /* keys of events that are accepted once, see once.c */
 	struct idset seen;   /* uids of delivered events */
 	struct idset shown;  /* (event, socket): of events that come by several routers */
 	uint64_t mark;       /* serial of the broadcast at hand, see deliver.c */
@@ -84,6 +90,9 @@ struct edge {
 
 #define EDGE_WRITE_BYTES (256u << 10)
 #define EDGE_SCRATCH_BYTES (256u << 20)
+
+/* Is this broker used in this deployment? */
+bool edge_uses(const struct edge *edge, enum profile_broker broker);
 
 int edge_start(struct svc *svc, void *self);
 void edge_drain(struct svc *svc, void *self);

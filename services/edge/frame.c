@@ -23,6 +23,20 @@ struct frame *frame_new(struct str payload, bool binary)
 	return f;
 }
 
+struct frame *frame_new_ping(void)
+{
+	struct frame *f =
+		frame_new(STR("."), false); /* libwebsockets does not tell of an empty pong */
+	char header[WS_HEADER_MAX];
+
+	if (!f)
+		return NULL;
+	f->start = (uint8_t)(WS_HEADER_MAX - ws_header(header, WS_PING, 1));
+	memcpy(f->data + f->start, header, (size_t)(WS_HEADER_MAX - f->start));
+	f->packing_tried = true; /* never compressed */
+	return f;
+}
+
 struct frame *frame_ref(struct frame *f)
 {
 	f->refs++;

@@ -23,6 +23,7 @@ struct frame {
 };
 
 struct frame *frame_new(struct str payload, bool binary); /* COPIED; NULL when out of memory */
+struct frame *frame_new_ping(void); /* of the WebSocket itself: RFC 6455 section 5.5.2 */
 struct frame *frame_ref(struct frame *f);
 void frame_unref(struct frame **f);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "services/edge/front.h"
 
+#include "services/edge/dialect.h"
 #include "services/edge/forward.h"
 
 static const struct {
@@ -61,7 +62,7 @@ void front_turn_away(struct edge *edge, struct http_exchange *x, int status)
 	buf_addz(&headers, "Retry-After: 1\r\n");
 	http_respond_close(x, status, STR("application/json"), buf_str(&headers),
 			   status == 429 ? STR("{\"code\":\"TOO_MANY_CONNECTIONS\",\"message\":"
-					       "\"too many connections from this address\"}")
+					       "\"too many connections of this address or user\"}")
 					 : STR("{\"code\":\"UNAVAILABLE\",\"message\":\"this edge "
 					       "takes no new clients now\"}"));
 	buf_fini(&headers);
@@ -99,8 +100,8 @@ void front_on_session_request(struct edge *edge, struct session *s, struct http_
 		(websocket ? ws_on_request : polling_on_request)(edge, s, x, request);
 }
 
-static void on_engine_request(struct edge *edge, struct http_exchange *x,
-			      const struct http_request *request)
+void front_on_engine_request(struct edge *edge, struct http_exchange *x,
+			     const struct http_request *request)
 {
 	struct buf scratch = BUF_INIT(HTTP_MAX_TARGET_BYTES);
 	struct str transport = STR_NONE, sid = STR_NONE;
@@ -138,14 +139,9 @@ void front_on_request(struct http_exchange *x, const struct http_request *reques
 {
 	struct edge *edge = ctx;
 
-	if (str_is(request->path, "/socket.io/") || str_is(request->path, "/socket.io")) {
-		if (request->method == HTTP_METHOD_OPTIONS)
-			cors_preflight(edge, x);
-		else
-			on_engine_request(edge, x, request);
+	if (edge->dialect->request(edge, x, request))
 		return;
-	}
 	if (edge->assets && assets_serve(edge->assets, x, request))
 		return;
-	http_respond_error(x, 404, "NOT_FOUND", "Socket.IO clients are served under /socket.io/");
+	http_respond_error(x, 404, "NOT_FOUND", edge->dialect->offered);
 }

@@ -21,6 +21,9 @@ enum front_refusal {
 void front_on_request(struct http_exchange *x, const struct http_request *request, void *ctx);
 /* The protocol's version is mandatory on every request, those of a session included. */
 bool front_is_version_4(const struct http_request *request);
+/* A request to the Engine.IO path. */
+void front_on_engine_request(struct edge *edge, struct http_exchange *x,
+			     const struct http_request *request);
 void front_refuse(struct edge *edge, struct http_exchange *x, enum front_refusal why);
 /* Answer whoever asks: the exchange, or the other edge's question. */
 void front_reply(struct edge *edge, const struct asker *to, const char *content_type,

@@ -4,6 +4,7 @@
 #include "common/base/clock.h"
 #include "common/base/mem.h"
 #include "common/base/rnd.h"
+#include "services/edge/dialect.h"
 #include "services/edge/handover.h"
 #include "services/edge/record.h"
 #include "services/edge/restore.h"
@@ -15,7 +16,9 @@ static void release(struct op *op)
 
 	svc_cancel(edge->svc, &op->timer);
 	if (op->calling)
-		bus_rpc_cancel(edge->auth, op->call);
+		bus_rpc_cancel(op->asked, op->call);
+	act_send_forget(op);
+	once_let_go(op);
 	blob_unref(&op->kept);
 	for (uint32_t i = 0; op->kept_attachments && i < op->attachment_count; i++)
 		blob_unref(&op->kept_attachments[i]);
@@ -75,19 +78,9 @@ static void finish(struct op *op)
 static void fail_connect(struct op *op, struct str code)
 {
 	struct sock *sock = op->sock;
-	struct buf out = BUF_INIT(2048);
 
-	buf_addc(&out, '4');
-	sio_encode_head(&out, SIO_CONNECT_ERROR, 0, sock->nsp->name, -1);
-	buf_addz(&out, "{\"message\":");
-	buf_add_json(&out, code);
-	buf_addz(&out, ",\"data\":{\"code\":");
-	buf_add_json(&out, code);
-	buf_addz(&out, "}}");
 	metrics_inc(METRIC_CONNECT_ERRORS);
-	if (!out.failed)
-		session_send_text(sock->session, buf_str(&out));
-	buf_fini(&out);
+	sock->edge->dialect->refuse(sock, code);
 	sock_close(sock, false); /* and with it the op */
 }
 
@@ -106,7 +99,9 @@ void op_fail(struct op *op, struct str code, struct str message)
 	op->env.error_message = message.n ? message : code;
 	ack = op->event && op->event->has_fail_ack ? &op->event->fail_ack
 						   : &sock->edge->profile->fail_ack;
-	if (!op->packet.has_ack)
+	if (op->quiet)
+		; /* of nobody's doing */
+	else if (!op->packet.has_ack)
 		sock_emit_error(sock, code, message);
 	else if (tmpl_render(ack, &op->env, &args) == 0 && !args.failed)
 		sock_ack(sock, op->packet.ack_id, buf_str(&args), NULL, 0);
@@ -120,7 +115,6 @@ static void greet(struct op *op)
 {
 	struct sock *sock = op->sock;
 	struct session *s = sock->session;
-	struct buf *out = &sock->edge->work;
 
 	op->greeted = true;
 	sock->state = SOCK_CONNECTED;
@@ -128,18 +122,7 @@ static void greet(struct op *op)
 		s->greeted = true;
 		svc_cancel(s->edge->svc, &s->greeting);
 	}
-	buf_reset(out);
-	buf_addc(out, '4');
-	sio_encode_head(out, SIO_CONNECT, 0, sock->nsp->name, -1);
-	buf_addz(out, "{\"sid\":\"");
-	buf_add(out, sock_id_of(sock));
-	if (sock->pid[0] && record_offered(sock->edge)) {
-		buf_addz(out, "\",\"pid\":\"");
-		buf_add(out, record_pid_of(sock));
-	}
-	buf_addz(out, "\"}");
-	session_send_text(s, buf_str(out));
-	buf_reset(out);
+	sock->edge->dialect->greet(sock, op->recovered);
 	restore_end(sock);
 	sock_send_held(sock);
 }
@@ -238,10 +221,10 @@ static enum op_next run_settle(struct op *op)
 	}
 	if (sock->save_ref)
 		return OP_WAIT;
-	greet(op);
 	op->stage = OP_ACTIONS;
 	if (op->recovered) /* its client goes on where it was: nothing is said to it anew */
 		op->next = op->action_count;
+	greet(op); /* may be the end of the op */
 	return sock->state == SOCK_CONNECTED ? OP_GO_ON : OP_DONE;
 }
 
@@ -279,8 +262,17 @@ static enum op_next run_actions(struct op *op)
 	}
 	if (op->kind == OP_EVENT && (next = act_check_member(op)) != OP_GO_ON)
 		return next;
+	if (op->kind == OP_EVENT && op->event->makes && (next = once_claim(op)) != OP_GO_ON)
+		return next;
 	next = act_run(op);
-	return next == OP_GO_ON ? op_settle(op) : next;
+	if (next == OP_GO_ON)
+		next = op_settle(op);
+	if (next == OP_GO_ON && op->kind == OP_EVENT) {
+		once_keep(op);
+		if (op->event->later)
+			later_set(op);
+	}
+	return next;
 }
 
 static enum op_next run_stage(struct op *op)
@@ -314,7 +306,7 @@ static void watch(struct op *op)
 {
 	struct edge *edge = op->sock->edge;
 
-	if (op->settling && !wheel_armed(&op->timer))
+	if ((op->settling || op->await || op->claim_ref) && !wheel_armed(&op->timer))
 		svc_arm(edge->svc, &op->timer,
 			clock_ms() + (uint64_t)edge->svc->conf.call_timeout_ms);
 }
@@ -366,7 +358,7 @@ void op_settled(struct sock *sock)
 
 	if (!op && sock->restore)
 		handover_go_on(sock);
-	if (!op || !op->settling || op->calling) {
+	if (!op || !op->settling || op->calling || op->await || op->claim_ref) {
 		record_save_joined(sock); /* what a backend made it join: see command.c */
 		return;
 	}
@@ -408,6 +400,10 @@ static void on_timeout(struct wheel_timer *timer)
 	struct op *op = CONTAINER_OF(timer, struct op, timer);
 	struct sock *sock = op->sock;
 
+	if (op->await || op->claim_ref) {
+		op_fail(op, STR("UNAVAILABLE"), STR("the room's router does not answer"));
+		return;
+	}
 	if (!op->settling)
 		return;
 	if (op->kind == OP_CONNECT) {
@@ -457,7 +453,7 @@ void op_begin_connect(struct sock *sock, struct str text, const struct sio_packe
 		op->env.auth = (struct json_value){ JSON_OBJECT, STR("{}") };
 	op->actions = sock->nsp->actions;
 	op->action_count = sock->nsp->action_count;
-	op->stage = sock->edge->profile->token_required ? OP_VERIFY : OP_CHECK;
+	op->stage = sock->edge->profile->token_required && !sock->user ? OP_VERIFY : OP_CHECK;
 	run(op);
 }
 
@@ -467,26 +463,26 @@ static void refuse_arguments(struct op *op, struct buf *why)
 		why->n ? buf_str(why) : STR("the arguments do not fit the event"));
 }
 
-void op_begin_event(struct sock *sock, struct str text, const struct sio_packet *packet,
-		    struct blob *const *attachments, uint32_t attachment_count)
+void op_begin_event(struct sock *sock, const struct op_event *event)
 {
 	struct buf name_scratch = BUF_INIT(4096), why = BUF_INIT(512),
 		   scratch = BUF_INIT(EDGE_SCRATCH_BYTES);
 	struct profile_nsp *nsp =
 		(struct profile_nsp *)(uintptr_t)
 			sock->nsp; /* map_get finishes a resize, the entries stay */
-	struct json_value first = { JSON_NONE, STR_NONE };
 	struct str name = STR_NONE;
-	bool named = json_text(packet->event, &name_scratch, &name) == 0;
-	bool renewal = named && sock->edge->profile->token_required && token_is_renewal(name);
-	struct op *op = begin(sock, renewal ? OP_RENEW : OP_EVENT, text, packet);
+	bool named = json_text(event->packet->event, &name_scratch, &name) == 0;
+	bool renewal = named && sock->edge->dialect->renews &&
+		       sock->edge->profile->token_required && token_is_renewal(name);
+	struct op *op = begin(sock, renewal ? OP_RENEW : OP_EVENT, event->text, event->packet);
 
 	if (!op) {
 		sock_emit_error(sock, STR("UNAVAILABLE"), STR("too many events are under way"));
 		goto out;
 	}
-	op->attachments = attachments;
-	op->attachment_count = attachment_count;
+	op->attachments = event->attachments;
+	op->attachment_count = event->attachment_count;
+	op->quiet = event->quiet;
 	op->event = named ? map_get(&nsp->events, name) : NULL;
 	op->stage = renewal ? OP_VERIFY : OP_CHECK;
 	if (!renewal && !op->event) {
@@ -494,12 +490,10 @@ void op_begin_event(struct sock *sock, struct str text, const struct sio_packet 
 		op_fail(op, STR("UNKNOWN_EVENT"), STR("this namespace has no such event"));
 		goto out;
 	}
-	if (json_at(packet->data, 1, &first))
-		first.type = JSON_NONE;
 	if (op->event) {
 		op->actions = op->event->actions;
 		op->action_count = op->event->action_count;
-		if (field_list_take(&op->event->fields, first, &op->env, &scratch, &why)) {
+		if (field_list_take(&op->event->fields, event->first, &op->env, &scratch, &why)) {
 			refuse_arguments(op, &why);
 			goto out;
 		}

@@ -91,6 +91,9 @@ static int list_rooms(const struct sock *sock, bool all, struct item_list *list,
 		const struct membership *m = &sock->rooms[i];
 		struct item item = room_item(m);
 
+		if (m->presence && m->saved &&
+		    !sock->save_ref) /* else it may not have been heard */
+			item.bits |= ITEM_SHOWN;
 		if (m->joined != 0 && (all || !m->saved))
 			item_list_add(list, &item);
 	}
@@ -213,6 +216,18 @@ void record_save_left(struct sock *sock, struct str room_name)
 		tell_rooms(sock, &m);
 }
 
+/* The router that had it keeps it no more. moved: but another one does. */
+static void end_at(const struct sock *sock, bool moved)
+{
+	struct wire_session_ended m = { .pid = record_pid_of(sock),
+					.generation = sock->generation,
+					.moved = moved };
+
+	if (sock->told && sock->home &&
+	    bus_link_send_msg(sock->home->link, WIRE_SESSION_ENDED, &m, true))
+		log_debug("record", "not told to the router: its record ends with its window");
+}
+
 void record_move_all(struct edge *edge)
 {
 	MAP_EACH(&edge->pids, struct sock, sock) {
@@ -220,6 +235,7 @@ void record_move_all(struct edge *edge)
 
 		if (home == sock->home)
 			continue;
+		end_at(sock, true);
 		sock->home = home;
 		tell(sock);
 	}
@@ -261,13 +277,9 @@ void record_let_go(struct sock *sock)
 
 void record_end(struct sock *sock)
 {
-	struct wire_session_ended m = { .pid = record_pid_of(sock),
-					.generation = sock->generation };
-
 	if (!sock->pid[0])
 		return;
-	if (sock->told && bus_link_send_msg(sock->home->link, WIRE_SESSION_ENDED, &m, true))
-		log_debug("record", "not told to the router: its record ends with its window");
+	end_at(sock, false);
 	record_let_go(sock);
 }
 

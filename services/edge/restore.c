@@ -7,6 +7,7 @@
 #include "common/log/log.h"
 #include "services/edge/command.h"
 #include "services/edge/deliver.h"
+#include "services/edge/dialect.h"
 #include "services/edge/record.h"
 
 struct str restore_key_of(const void *restore)
@@ -120,7 +121,7 @@ enum op_next restore_begin(struct op *op)
 
 	if (!record_offered(sock->edge))
 		return OP_GO_ON;
-	pid = text_of(op, STR("pid"), &scratch, &wrong);
+	pid = text_of(op, sock->edge->dialect->pid_key, &scratch, &wrong);
 	if (pid.n == 0 && !wrong)
 		goto fresh;
 	r = pid.n == EDGE_ID_BYTES ? create(sock) : NULL;
@@ -330,9 +331,9 @@ static int by_place(const void *a, const void *b)
 static void hold(struct sock *sock, const struct bus_message *m, struct str offset)
 {
 	struct frame *frames[WIRE_MAX_PAYLOADS];
-	uint32_t n = deliver_encode(sock->edge, m, offset, frames);
+	uint32_t n = 0;
 
-	if (n != m->payload_count && sock->session)
+	if (sock->edge->dialect->encode(sock->edge, m, offset, frames, &n) && sock->session)
 		session_close(sock->session, METRIC_CLOSED_SLOW);
 	for (uint32_t i = 0; i < n; i++) {
 		sock_hold(sock, frames[i]);

@@ -238,6 +238,7 @@ static void set_joined(struct membership *m, const struct item *item)
 		m->shard = item->shard;
 		m->saved = true;
 		m->by_connect = item->bits & ITEM_BY_CONNECT;
+		m->presence = item->bits & ITEM_PRESENCE;
 	} else if (room->confirmed) {
 		m->joined = room->shard->place;
 		m->shard = room->shard->id;
@@ -335,8 +336,9 @@ int room_hold(struct sock *sock, struct str key, const struct item *item)
 
 struct item room_item(const struct membership *m)
 {
-	return (struct item){ m->joined, m->shard, m->by_connect ? ITEM_BY_CONNECT : 0,
-			      room_name_of(m->room) };
+	unsigned bits = (m->by_connect ? ITEM_BY_CONNECT : 0) | (m->presence ? ITEM_PRESENCE : 0);
+
+	return (struct item){ m->joined, m->shard, (uint8_t)bits, room_name_of(m->room) };
 }
 
 int room_take_all(struct sock *sock, const struct wire_list *rooms)

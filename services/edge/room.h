@@ -34,6 +34,7 @@ struct membership {
 	bool waiting;    /* for the router's confirmation: nothing is delivered to it yet */
 	bool saved;      /* the session's router was told */
 	bool stale;      /* recovered, and not yet claimed again by the namespace's rules */
+	bool presence;   /* others hear when its user comes to it, and is gone from it */
 	bool by_connect; /* by the namespace's rules, not by an event */
 	bool out;        /* being recovered: it was told to leave, see command.h */
 };

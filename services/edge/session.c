@@ -6,6 +6,7 @@
 #include "common/base/clock.h"
 #include "common/base/mem.h"
 #include "common/base/rnd.h"
+#include "services/edge/dialect.h"
 #include "services/edge/front.h"
 #include "services/edge/handover.h"
 #include "services/edge/sock.h"
@@ -20,13 +21,13 @@ static void on_heartbeat(struct wheel_timer *timer)
 	}
 	if (!s->awaiting_pong) {
 		s->awaiting_pong = true;
-		session_send_text(s, STR("2"));
+		s->edge->dialect->ping(s);
 	}
 	if (s->state == SESSION_OPEN)
 		svc_arm(s->edge->svc, &s->heartbeat, s->deadline_ms);
 }
 
-static void restart_heartbeat(struct session *s)
+void session_begin_heartbeat(struct session *s)
 {
 	const struct conf *conf = &s->edge->svc->conf;
 	uint64_t next = clock_ms() + (uint64_t)conf->ping_interval_ms;
@@ -34,6 +35,17 @@ static void restart_heartbeat(struct session *s)
 	s->awaiting_pong = false;
 	s->deadline_ms = next + (uint64_t)conf->ping_timeout_ms;
 	svc_arm(s->edge->svc, &s->heartbeat, next);
+}
+
+void session_hold_heartbeat(struct session *s)
+{
+	svc_cancel(s->edge->svc, &s->heartbeat);
+}
+
+void session_on_pong(struct session *s)
+{
+	if (s->awaiting_pong)
+		session_begin_heartbeat(s);
 }
 
 static void on_greeting(struct wheel_timer *timer)
@@ -140,7 +152,7 @@ struct session *session_open(struct edge *edge, struct str token, struct str add
 	if (!s)
 		return NULL;
 	s->address = count_address(edge, address);
-	restart_heartbeat(s);
+	session_begin_heartbeat(s);
 	await_greeting(s);
 	metrics_inc(METRIC_CONNECTS);
 	return s;
@@ -221,8 +233,7 @@ void session_receive(struct session *s, const struct eio_packet *packet)
 		receive_message(s, packet->body);
 		break;
 	case EIO_PONG:
-		if (s->awaiting_pong)
-			restart_heartbeat(s);
+		session_on_pong(s);
 		break;
 	case EIO_PING: /* protocol 4: clients do not ping; the JavaScript server answers with an error, too */
 	case EIO_OPEN:
@@ -323,10 +334,15 @@ static void close_transports(struct session *s, enum metric reason)
 {
 	if (s->ws) {
 		metrics_dec(METRIC_CONNECTIONS_WS);
-		ws_detach(s->ws, reason == METRIC_CLOSED_DRAIN ? 1001 : 1000, NULL);
+		ws_detach(s->ws,
+			  s->close_code ? s->close_code : s->edge->dialect->close_code(reason),
+			  NULL);
 	} else {
 		metrics_dec(METRIC_CONNECTIONS_POLLING);
 	}
+	if (s->knock)
+		front_turn_away(s->edge, s->knock, 503);
+	s->knock = NULL;
 	if (s->probe)
 		ws_detach(s->probe, 1000, NULL);
 	if (s->poll)
@@ -338,7 +354,7 @@ static void close_transports(struct session *s, enum metric reason)
 static bool is_recoverable(enum metric reason)
 {
 	return reason != METRIC_CLOSED_GAP && reason != METRIC_CLOSED_PARSE &&
-	       reason != METRIC_CLOSED_TOKEN;
+	       reason != METRIC_CLOSED_TOKEN && reason != METRIC_CLOSED_COMMAND;
 }
 
 void session_close(struct session *s, enum metric reason)
@@ -372,5 +388,6 @@ void session_free(struct session *s)
 {
 	list_remove(&s->dirty);
 	free(s->token);
+	mem_free(s->strikes);
 	mem_free(s);
 }

@@ -44,6 +44,8 @@ struct handing {
 	struct bus_question question;
 };
 
+struct strikes;
+
 struct out_node {
 	struct out_node *next;
 	struct frame *frame;
@@ -66,8 +68,12 @@ struct session {
 	struct ws_link *probe; /* a WebSocket that wants to become the transport */
 	uint64_t
 		probed_away_until_ms; /* such a one is at another edge, which may die without a word; 0: no */
-	struct handing *handing; /* OWNED; NULL: nobody waits for it */
-	struct asker *poll;      /* a GET that waits for packets; OWNED */
+	struct handing *handing;     /* OWNED; NULL: nobody waits for it */
+	struct http_exchange *knock; /* plain: the handshake that is not answered yet; NULL: none */
+	struct strikes *strikes;     /* plain: its latest errors; OWNED; NULL: none */
+	uint16_t close_code;         /* plain: of the WebSocket; 0: by the reason */
+	bool spoken;                 /* plain: has sent its first message */
+	struct asker *poll;          /* a GET that waits for packets; OWNED */
 	struct out_node *out_first, *out_last;
 	size_t out_bytes;
 	size_t repeat_bytes; /* of them, what was owed when it came back: it is not slow for that */
@@ -92,6 +98,11 @@ void session_add_open(const struct session *s, bool upgrades, struct buf *out);
 /* A packet came in by the current transport. Text that is no packet, or cannot be one here, closes the session. */
 void session_receive(struct session *s, const struct eio_packet *packet);
 void session_receive_binary(struct session *s, struct str data);
+/* The heartbeat begins now (anew), or waits until then. */
+void session_begin_heartbeat(struct session *s);
+void session_hold_heartbeat(struct session *s);
+/* The client has answered a ping. */
+void session_on_pong(struct session *s);
 /* Queue a frame (referenced, not TAKEN); it leaves at the end of the turn. Past MAX_UNSENT_BYTES the session is closed. */
 void session_send(struct session *s, struct frame *frame);
 void session_send_text(struct session *s, struct str payload); /* encodes a frame of its own */

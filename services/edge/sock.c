@@ -3,8 +3,7 @@
 
 #include "common/base/mem.h"
 #include "common/base/rnd.h"
-#include "services/edge/deliver.h"
-#include "services/edge/op.h"
+#include "services/edge/dialect.h"
 #include "services/edge/record.h"
 #include "services/edge/restore.h"
 #include "services/edge/room.h"
@@ -13,6 +12,7 @@
 struct parked {
 	struct list node;
 	struct blob *text;
+	bool quiet; /* see struct op_event */
 	uint32_t attachment_count;
 	struct blob *attachments[];
 };
@@ -22,83 +22,24 @@ struct str sock_id_of(const struct sock *sock)
 	return str_make(sock->id, EDGE_ID_BYTES);
 }
 
-static void send_packet(struct sock *sock, struct buf *text, struct blob *const *attachments,
-			uint32_t attachment_count)
-{
-	if (text->failed) {
-		session_close(sock->session, METRIC_CLOSED_SLOW);
-		buf_reset(text);
-		return;
-	}
-	session_send_text(sock->session, buf_str(text));
-	buf_reset(text);
-	for (uint32_t i = 0; i < attachment_count && sock->session; i++) {
-		struct frame *frame = frame_new(blob_str(attachments[i]), true);
-
-		if (!frame) {
-			session_close(sock->session, METRIC_CLOSED_SLOW);
-			return;
-		}
-		session_send(sock->session, frame);
-		frame_unref(&frame);
-	}
-}
-
 void sock_emit(struct sock *sock, struct str event, struct str args,
 	       struct blob *const *attachments, uint32_t attachment_count)
 {
-	struct buf *out = &sock->edge->work;
-
-	if (!sock->session)
-		return;
-	buf_reset(out);
-	buf_addc(out, '4');
-	sio_encode_head(out, attachment_count ? SIO_BINARY_EVENT : SIO_EVENT, attachment_count,
-			sock->nsp->name, -1);
-	deliver_add_args(out, event, args,
-			 record_offered(sock->edge) ? shard_offset(sock->edge) : STR_NONE, false);
-	send_packet(sock, out, attachments, attachment_count);
+	if (sock->session)
+		sock->edge->dialect->emit(sock, event, args, attachments, attachment_count);
 }
 
 void sock_ack(struct sock *sock, uint64_t ack_id, struct str args, struct blob *const *attachments,
 	      uint32_t attachment_count)
 {
-	struct buf *out = &sock->edge->work;
-
-	if (!sock->session)
-		return;
-	buf_reset(out);
-	buf_addc(out, '4');
-	sio_encode_head(out, attachment_count ? SIO_BINARY_ACK : SIO_ACK, attachment_count,
-			sock->nsp->name, (int64_t)ack_id);
-	buf_addc(out, '[');
-	buf_add(out, args);
-	buf_addc(out, ']');
-	send_packet(sock, out, attachments, attachment_count);
+	if (sock->session)
+		sock->edge->dialect->ack(sock, ack_id, args, attachments, attachment_count);
 }
 
 void sock_emit_error(struct sock *sock, struct str code, struct str message)
 {
-	struct buf args = BUF_INIT(4096);
-
-	buf_addz(&args, "{\"code\":");
-	buf_add_json(&args, code);
-	buf_addz(&args, ",\"message\":");
-	buf_add_json(&args, message.n ? message : code);
-	buf_addc(&args, '}');
-	sock_emit(sock, STR("error"), args.failed ? STR("{}") : buf_str(&args), NULL, 0);
-	buf_fini(&args);
-}
-
-static struct sock *find_sock(struct session *s, struct str nsp)
-{
-	LIST_EACH(&s->socks, node, next) {
-		struct sock *sock = CONTAINER_OF(node, struct sock, node);
-
-		if (str_eq(sock->nsp->name, nsp))
-			return sock;
-	}
-	return NULL;
+	if (sock->session)
+		sock->edge->dialect->error(sock, code, message.n ? message : code);
 }
 
 struct sock *sock_create(struct session *s, const struct profile_nsp *nsp, struct str id)
@@ -122,43 +63,47 @@ struct sock *sock_create(struct session *s, const struct profile_nsp *nsp, struc
 	return sock;
 }
 
-static void refuse_namespace(struct session *s, struct str nsp)
+bool sock_is_busy(const struct sock *sock)
 {
-	struct buf out = BUF_INIT(1024);
-
-	buf_addc(&out, '4');
-	sio_encode_head(&out, SIO_CONNECT_ERROR, 0, nsp, -1);
-	buf_addz(&out, "{\"message\":\"Invalid namespace\"}");
-	metrics_inc(METRIC_CONNECT_ERRORS);
-	if (!out.failed)
-		session_send_text(s, buf_str(&out));
-	buf_fini(&out);
+	return sock->op || sock->state != SOCK_CONNECTED || !list_empty(&sock->inbox);
 }
 
-static void park(struct sock *sock, struct str text, struct blob *const *attachments,
-		 uint32_t attachment_count)
+void sock_keep(struct sock *sock, const struct op_event *event)
 {
+	uint32_t attachment_count = event->attachment_count;
 	struct parked *p;
-	size_t bytes = text.n + sizeof(*p);
+	size_t bytes = event->text.n + sizeof(*p);
 
 	for (uint32_t i = 0; i < attachment_count; i++)
-		bytes += attachments[i]->n;
+		bytes += event->attachments[i]->n;
 	p = sock->inbox_bytes + bytes > SOCK_INBOX_BYTES
 		    ? NULL
 		    : mem_try(sizeof(*p) + attachment_count * sizeof(struct blob *));
 	if (p)
-		p->text = blob_copy(text);
+		p->text = blob_copy(event->text);
 	if (!p || !p->text) {
 		mem_free(p);
-		sock_emit_error(sock, STR("UNAVAILABLE"),
-				STR("too many events are waiting on this connection"));
+		if (!event->quiet)
+			sock_emit_error(sock, STR("UNAVAILABLE"),
+					STR("too many events are waiting on this connection"));
 		return;
 	}
+	p->quiet = event->quiet;
 	p->attachment_count = attachment_count;
 	for (uint32_t i = 0; i < attachment_count; i++)
-		p->attachments[i] = blob_ref(attachments[i]);
+		p->attachments[i] = blob_ref(event->attachments[i]);
 	list_append(&sock->inbox, &p->node);
 	sock->inbox_bytes += bytes;
+}
+
+void sock_pass_inbox(struct sock *from, struct sock *to)
+{
+	struct list *node;
+
+	while ((node = list_pop(&from->inbox)) != NULL)
+		list_append(&to->inbox, node);
+	to->inbox_bytes = from->inbox_bytes;
+	from->inbox_bytes = 0;
 }
 
 static void free_parked(struct parked *p)
@@ -176,7 +121,7 @@ void sock_unpark(struct sock *sock)
 	sock->unparking = true;
 	while (!sock->op && sock->state == SOCK_CONNECTED) {
 		struct list *node = list_pop(&sock->inbox);
-		struct sio_packet packet;
+		struct op_event event = { 0 };
 		struct parked *p;
 
 		if (!node)
@@ -185,57 +130,14 @@ void sock_unpark(struct sock *sock)
 		sock->inbox_bytes -= p->text->n + sizeof(*p);
 		for (uint32_t i = 0; i < p->attachment_count; i++)
 			sock->inbox_bytes -= p->attachments[i]->n;
-		if (sio_decode(blob_str(p->text), SIO_MAX_ATTACHMENTS_DEFAULT, &packet) == 0)
-			op_begin_event(sock, blob_str(p->text), &packet, p->attachments,
-				       p->attachment_count);
+		event.text = blob_str(p->text);
+		event.quiet = p->quiet;
+		event.attachments = p->attachments;
+		event.attachment_count = p->attachment_count;
+		sock->edge->dialect->work(sock, &event);
 		free_parked(p);
 	}
 	sock->unparking = false;
-}
-
-static void on_connect(struct session *s, struct str text, const struct sio_packet *packet)
-{
-	const struct profile_nsp *nsp = profile_nsp_find(s->edge->profile, packet->nsp);
-	struct sock *sock;
-
-	if (!nsp) {
-		refuse_namespace(s, packet->nsp);
-		return;
-	}
-	sock = sock_create(s, nsp, STR_NONE);
-	if (sock)
-		op_begin_connect(sock, text, packet);
-	else
-		session_close(s, METRIC_CLOSED_SLOW);
-}
-
-void sock_receive(struct session *s, struct str text, const struct sio_packet *packet,
-		  struct blob *const *attachments, uint32_t attachment_count)
-{
-	struct sock *sock = find_sock(s, packet->nsp);
-
-	if (packet->type == SIO_CONNECT && !sock) {
-		on_connect(s, text, packet);
-		return;
-	}
-	if (!sock || packet->type == SIO_CONNECT) { /* as the JavaScript server does */
-		session_close(s, METRIC_CLOSED_PARSE);
-		return;
-	}
-	switch (packet->type) {
-	case SIO_DISCONNECT:
-		sock_close(sock, false);
-		break;
-	case SIO_EVENT:
-	case SIO_BINARY_EVENT:
-		if (sock->op || sock->state != SOCK_CONNECTED || !list_empty(&sock->inbox))
-			park(sock, text, attachments, attachment_count);
-		else
-			op_begin_event(sock, text, packet, attachments, attachment_count);
-		break;
-	default: /* an ack of something nobody waits for */
-		break;
-	}
 }
 
 /* ── held frames ── */
@@ -306,16 +208,6 @@ void sock_drop_held(struct sock *sock)
 
 /* ── end ── */
 
-static void say_disconnect(struct sock *sock)
-{
-	struct buf *out = &sock->edge->work;
-
-	buf_reset(out);
-	buf_addc(out, '4');
-	sio_encode_head(out, SIO_DISCONNECT, 0, sock->nsp->name, -1);
-	send_packet(sock, out, NULL, 0);
-}
-
 /* What only a socket with a client has. */
 static void end_work(struct sock *sock)
 {
@@ -323,6 +215,7 @@ static void end_work(struct sock *sock)
 
 	if (sock->op)
 		op_cancel(sock->op);
+	later_drop_all(sock);
 	restore_free(sock);
 	sock_drop_held(sock);
 	svc_cancel(sock->edge->svc, &sock->token_timer);
@@ -339,8 +232,8 @@ void sock_close(struct sock *sock, bool tell)
 	if (!sock->session)
 		return;
 	if (tell)
-		say_disconnect(sock);
-	if (!sock->session) /* it was too slow for that */
+		edge->dialect->dismiss(sock);
+	if (!sock->session) /* that was its end: it was too slow, or its connection ends with it */
 		return;
 	end_work(sock);
 	record_end(sock);

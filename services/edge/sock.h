@@ -28,6 +28,7 @@ struct user {
 	char data[];
 };
 
+struct later;
 struct membership;
 struct op;
 struct restore;
@@ -60,14 +61,21 @@ struct sock {
 	struct op *op;        /* the event that is being worked on */
 	struct list inbox;    /* struct parked */
 	size_t inbox_bytes;
-	uint64_t mark; /* see deliver.c */
+	struct later *laters; /* events that are due later; OWNED */
+	uint64_t mark;        /* see deliver.c */
 	struct wheel_timer token_timer;
 };
 
 struct str sock_id_of(const struct sock *sock);
-/* A whole packet of a client: text as it came, decoded as packet, with its attachments (referenced, not TAKEN). */
+/* sio.c: a whole packet of a client: text as it came, decoded as packet, with its attachments (referenced, not TAKEN). */
 void sock_receive(struct session *s, struct str text, const struct sio_packet *packet,
 		  struct blob *const *attachments, uint32_t attachment_count);
+struct op_event;
+/* Is it at work? Then what comes is kept (COPIED) until it is that one's turn. */
+bool sock_is_busy(const struct sock *sock);
+void sock_keep(struct sock *sock, const struct op_event *event);
+/* What is kept belongs to another socket now. */
+void sock_pass_inbox(struct sock *from, struct sock *to);
 /* Work on parked packets until one waits. */
 void sock_unpark(struct sock *sock);
 /* Leave all rooms and end, for good. tell: with a DISCONNECT packet. Harmless twice. */

@@ -3,7 +3,7 @@
  * A connection outlives its token only by renewal: the dialect's events token:refresh, token:update, token:updated (contract, section 2).
  */
 #include "common/base/clock.h"
-#include "services/edge/sock.h"
+#include "services/edge/dialect.h"
 
 #define REMIND_MS 60000u /* before the end */
 #define LEEWAY_MS 30000u /* of the clocks, after it */
@@ -27,9 +27,13 @@ static void remind(struct sock *sock)
 
 static void end(struct sock *sock)
 {
-	metrics_inc(METRIC_CLOSED_TOKEN);
 	sock_emit_error(sock, STR("AUTH_TOKEN_EXPIRED"),
 			STR("the token has expired and was not renewed"));
+	if (sock->session && sock->edge->dialect->one_socket) {
+		session_close(sock->session, METRIC_CLOSED_TOKEN);
+		return;
+	}
+	metrics_inc(METRIC_CLOSED_TOKEN);
 	sock_close(sock, true);
 }
 
@@ -40,6 +44,7 @@ static void on_timer(struct wheel_timer *timer)
 
 void token_watch(struct sock *sock)
 {
+	bool renews = sock->edge->dialect->renews;
 	uint64_t wall = clock_wall_ms(), due;
 
 	svc_cancel(sock->edge->svc, &sock->token_timer);
@@ -49,13 +54,13 @@ void token_watch(struct sock *sock)
 		end(sock);
 		return;
 	}
-	if (!sock->refresh_told && wall + REMIND_MS >= sock->user->expires_ms) {
+	if (renews && !sock->refresh_told && wall + REMIND_MS >= sock->user->expires_ms) {
 		remind(sock);
 		if (sock->state != SOCK_CONNECTED)
 			return;
 	}
-	due = sock->refresh_told ? sock->user->expires_ms + LEEWAY_MS
-				 : sock->user->expires_ms - REMIND_MS;
+	due = sock->refresh_told || !renews ? sock->user->expires_ms + LEEWAY_MS
+					    : sock->user->expires_ms - REMIND_MS;
 	sock->token_timer.fn = on_timer;
 	svc_arm(sock->edge->svc, &sock->token_timer, clock_ms() + (due - wall));
 }

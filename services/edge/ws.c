@@ -8,6 +8,7 @@
 #include "common/base/clock.h"
 #include "common/base/mem.h"
 #include "common/sio/ws_offer.h"
+#include "services/edge/dialect.h"
 #include "services/edge/front.h"
 #include "services/edge/handover.h"
 
@@ -198,7 +199,6 @@ static void on_message(void *user, struct str data, bool binary)
 {
 	struct ws_link *link = user;
 	struct session *s = link->session;
-	struct eio_packet packet;
 
 	if (link->away)
 		handover_on_message(link, data, binary);
@@ -206,12 +206,16 @@ static void on_message(void *user, struct str data, bool binary)
 		return;
 	if (link->probing)
 		receive_probe(link, binary ? STR_NONE : data);
-	else if (binary)
-		session_receive_binary(s, data);
-	else if (eio_decode(data, &packet))
-		session_close(s, METRIC_CLOSED_PARSE);
 	else
-		session_receive(s, &packet);
+		s->edge->dialect->receive(s, data, binary);
+}
+
+static void on_pong(void *user)
+{
+	struct ws_link *link = user;
+
+	if (link->session && link->session->ws == link && link->edge->dialect->ws_pings)
+		session_on_pong(link->session);
 }
 
 static void on_writable(void *user)
@@ -242,7 +246,8 @@ static void on_closed(void *user)
 	mem_free(link);
 }
 
-const struct ws_handlers ws_link_handlers = { on_open, on_message, on_writable, on_closed };
+const struct ws_handlers ws_link_handlers = { on_open, on_message, on_pong, on_writable,
+					      on_closed };
 
 static struct str frame_for(const struct session *s, struct frame *frame)
 {

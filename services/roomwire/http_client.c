@@ -25,7 +25,7 @@ int http_url_parse(const char *text, struct http_url *url)
 	return 0;
 }
 
-static int dial(const struct http_url *url, int seconds)
+int http_dial(const struct http_url *url, int seconds)
 {
 	struct addrinfo hints = { .ai_socktype = SOCK_STREAM }, *list = NULL;
 	struct timeval limit = { seconds, 0 };
@@ -50,7 +50,7 @@ static int dial(const struct http_url *url, int seconds)
 	return fd;
 }
 
-static int send_all(int fd, struct str s)
+int http_send(int fd, struct str s)
 {
 	while (s.n > 0) {
 		ssize_t n = send(fd, s.p, s.n, MSG_NOSIGNAL);
@@ -98,7 +98,7 @@ int http_call(const struct http_url *url, const char *method, const char *target
 	      const char *headers, struct str body, int seconds, int *status, struct buf *answer)
 {
 	struct buf out = BUF_INIT(ANSWER_MOST), in = BUF_INIT(ANSWER_MOST);
-	int fd = dial(url, seconds), err = fd < 0 ? E_IO : 0;
+	int fd = http_dial(url, seconds), err = fd < 0 ? E_IO : 0;
 
 	buf_addf(&out,
 		 "%s %s HTTP/1.1\r\nHost: %s:%s\r\nConnection: close\r\nContent-Length: "
@@ -106,7 +106,7 @@ int http_call(const struct http_url *url, const char *method, const char *target
 		 method, target, url->host, url->port, body.n, headers);
 	buf_add(&out, body);
 	if (!err)
-		err = out.failed ? out.failed : send_all(fd, buf_str(&out));
+		err = out.failed ? out.failed : http_send(fd, buf_str(&out));
 	if (!err)
 		err = receive_all(fd, &in);
 	if (!err)

@@ -12,6 +12,9 @@ struct http_url {
 
 /* "http://host[:port]", what follows is ignored. E_SYNTAX. */
 int http_url_parse(const char *text, struct http_url *url) MUST_CHECK;
+/* A connection, or -1: the reason is printed. seconds: as below. And all of these bytes: 0 or E_IO. */
+int http_dial(const struct http_url *url, int seconds);
+int http_send(int fd, struct str s) MUST_CHECK;
 /*
  * headers: further lines, each ending in "\r\n". The answer's body is appended to answer. seconds: for connecting, and for each wait.
  * 0; E_IO: the reason is printed on standard error; E_TIMEOUT.

@@ -1,29 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A client that prints what arrives: Engine.IO by long-polling, which needs nothing but HTTP. */
+/* A client that prints what arrives: Engine.IO by long-polling, which needs nothing but HTTP; or the plain dialect (tail_plain.c). */
+#include "services/roomwire/tail.h"
+
 #include <stdio.h>
 
 #include "common/sio/eio.h"
 #include "common/sio/sio.h"
-#include "services/roomwire/http_client.h"
+#include "common/profile/profile.h"
 #include "services/roomwire/roomwire.h"
 
 #define POLL_SECONDS 120
-#define EMITS_MAX 64
-
-struct tail {
-	const char *profile, *url_text, *token, *nsp;
-	const char *emits[EMITS_MAX];
-	int emit_count;
-	struct http_url url;
-	char target[128];
-};
-
 static int parse(struct tail *t, int argc, char **argv)
 {
 	const char *emit;
 
 	for (int i = 1; i < argc; i++) {
-		if (args_value(argc, argv, &i, "--emit", &emit) && t->emit_count < EMITS_MAX) {
+		if (args_value(argc, argv, &i, "--emit", &emit) && t->emit_count < TAIL_EMITS_MAX) {
 			t->emits[t->emit_count++] = emit;
 			continue;
 		}
@@ -52,6 +44,18 @@ static int find_url(struct tail *t)
 		err = E_CONFIG;
 	}
 	return err;
+}
+
+/* args_conf has loaded the same file, and has said what is wrong with it. */
+static bool is_plain(const char *name)
+{
+	struct buf errors = BUF_INIT(1u << 16);
+	struct profile *p = NULL;
+	bool plain = name && profile_load(name, &errors, &p) == 0 && p->dialect == PROFILE_PLAIN;
+
+	profile_free(&p);
+	buf_fini(&errors);
+	return plain;
 }
 
 static int request(const struct tail *t, const char *method, struct str body, struct buf *answer)
@@ -160,10 +164,11 @@ int tail_run(int argc, char **argv)
 
 	if (parse(&t, argc, argv) || find_url(&t))
 		return EXIT_CONFIG;
-	err = handshake(&t, &answer);
-	if (!err)
+	t.plain = is_plain(t.profile);
+	err = t.plain ? tail_plain(&t) : handshake(&t, &answer);
+	if (!err && !t.plain)
 		err = say_hello(&t, &answer);
-	if (!err)
+	if (!err && !t.plain)
 		err = follow(&t, &answer);
 	buf_fini(&answer);
 	return err ? EXIT_FAILED : 0;

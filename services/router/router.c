@@ -10,6 +10,7 @@
 #include "services/router/life.h"
 #include "services/router/egress.h"
 #include "services/router/persist.h"
+#include "services/router/presence.h"
 #include "services/router/room.h"
 
 #define SWEEP_MS 1000u
@@ -148,6 +149,7 @@ int router_start(struct svc *svc, void *self)
 	life_open(router);
 	wheel_timer_init(&router->sweep, on_sweep);
 	session_foster_init(router);
+	presence_init(router);
 	router->egress = egress_new();
 	err = bus_server_open(svc, svc->conf.router_bind, &handlers, router, &router->server);
 	if (err)
@@ -183,6 +185,7 @@ void router_stop(struct svc *svc, void *self)
 	session_free_all(router);
 	room_free_all(router);
 	map_fini(&router->rooms);
+	presence_fini(router);
 	map_fini(&router->sessions);
 	map_fini(&router->users);
 	life_close(router);

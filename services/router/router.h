@@ -96,12 +96,15 @@ struct router {
 	struct map rooms;    /* struct room by key */
 	struct list history; /* struct entry of all rooms, oldest first */
 	uint64_t history_bytes, history_count;
-	struct list vacant;  /* struct room that no edge holds any more, in the order of time */
-	uint64_t place;      /* of the newest message */
-	uint64_t born;       /* place this life began at */
-	uint64_t floor;      /* of a room that is not known: nothing is known up to this place */
-	struct map sessions; /* struct session by pid */
-	struct list parked;  /* struct session of nobody, in the order of time */
+	struct list vacant;     /* struct room that no edge holds any more, in the order of time */
+	uint64_t place;         /* of the newest message */
+	uint64_t born;          /* place this life began at */
+	uint64_t floor;         /* of a room that is not known: nothing is known up to this place */
+	struct map sessions;    /* struct session by pid */
+	struct list parked;     /* struct session of nobody, in the order of time */
+	struct map attendances; /* struct attendance: users in rooms, see presence.h */
+	struct list leaving;    /* those of them whose last connection has ended */
+	struct wheel_timer presence_timer;
 	struct map users;    /* struct session_user */
 	struct tree sids;    /* struct session by namespace and socket id */
 	struct tree rolls;   /* struct roll: rooms with members among the sessions */

@@ -8,6 +8,7 @@
 #include "services/router/directory.h"
 #include "services/router/life.h"
 #include "services/router/persist.h"
+#include "services/router/presence.h"
 #include "services/router/roll.h"
 
 struct str session_pid_of(const void *session)
@@ -73,19 +74,21 @@ static int find_room(const struct session *s, struct str name)
 	return -1;
 }
 
-static void free_room(struct session_room *room)
+/* left: for good; else its session has ended, or another item takes its place. */
+static void free_room(struct session_room *room, bool left)
 {
+	presence_leave(room->session, room, left);
 	roll_strike(room);
 	mem_free(room);
 }
 
-static void remove_room(struct session *s, struct str name)
+static void remove_room(struct session *s, struct str name, bool left)
 {
 	int at = find_room(s, name);
 
 	if (at < 0)
 		return;
-	free_room(s->rooms[at]);
+	free_room(s->rooms[at], left);
 	s->rooms[at] = s->rooms[--s->room_count];
 }
 
@@ -98,7 +101,7 @@ static int add_room(struct session *s, struct str text, bool known)
 	if (item_read(text, &item) || item.name.n > UINT16_MAX)
 		return 0; /* told by nobody of ours */
 	if (known)
-		remove_room(s, item.name);
+		remove_room(s, item.name, false);
 	if (s->room_count == s->room_cap &&
 	    mem_grow((void **)&s->rooms, &s->room_cap, sizeof(struct session_room *)))
 		return E_NOMEM;
@@ -108,6 +111,7 @@ static int add_room(struct session *s, struct str text, bool known)
 	room->place = item.place;
 	room->shard = item.shard;
 	room->bits = item.bits;
+	s->attends |= (item.bits & ITEM_PRESENCE) != 0;
 	room->session = s;
 	if (!str_eq(item.name, session_sid_of(s)) &&
 	    roll_enter(room, session_nsp_of(s), item.name)) {
@@ -121,7 +125,7 @@ static int add_room(struct session *s, struct str text, bool known)
 static void drop_rooms(struct session *s)
 {
 	while (s->room_count > 0)
-		free_room(s->rooms[--s->room_count]);
+		free_room(s->rooms[--s->room_count], false);
 	mem_free(s->rooms);
 	s->rooms = NULL;
 	s->room_cap = 0;
@@ -330,6 +334,7 @@ static const char *save(struct peer *peer, const struct wire_session *m)
 	unpark(s);
 	if (m->parked_ms)
 		park(s, now > m->parked_ms ? now - m->parked_ms : 1);
+	presence_sync(s);
 	return "";
 }
 
@@ -376,6 +381,7 @@ void session_restore(struct router *router, const struct wire_session *m)
 	set_conn(s, m->conn);
 	disown(s);
 	park(s, clock_ms()); /* longer than needed rather than too short */
+	presence_sync(s);
 }
 
 /* The session, if it is the peer's to change. */
@@ -399,10 +405,11 @@ void session_on_rooms(struct peer *peer, const struct wire_session_rooms *m)
 	}
 	wire_list_walk(&m->left, &w);
 	while (wire_list_next(&w, &text))
-		remove_room(s, text);
+		remove_room(s, text, true);
 	wire_list_walk(&m->joined, &w);
 	while (!err && wire_list_next(&w, &text))
 		err = add_room(s, text, true);
+	presence_sync(s);
 	if (!err) {
 		answer_saved(peer, m->ref, s);
 		return;
@@ -415,15 +422,19 @@ void session_on_parked(struct peer *peer, const struct wire_session_parked *m)
 {
 	struct session *s = claimed(peer, m->pid, m->generation);
 
-	if (s)
-		park(s, clock_ms());
+	if (!s)
+		return;
+	park(s, clock_ms());
+	presence_sync(s);
 }
 
 void session_on_ended(struct peer *peer, const struct wire_session_ended *m)
 {
 	struct session *s = claimed(peer, m->pid, m->generation);
 
-	if (s)
+	if (s && m->moved)
+		presence_pass(s);
+	else if (s)
 		free_session(s);
 }
 
@@ -491,6 +502,7 @@ void session_on_resume(struct peer *peer, const struct wire_resume *m)
 		set_conn(s, m->conn);
 		session_own(s, peer);
 		unpark(s);
+		presence_sync(s);
 		persist_session(s, NULL, 0);
 		answer_m.sid = session_sid_of(s);
 		answer_m.generation = s->generation;
@@ -510,6 +522,7 @@ void session_forget_peer(struct peer *peer)
 		disown(s);
 		if (!s->parked_ms)
 			park(s, clock_ms());
+		presence_sync(s);
 	}
 	session_foster_soon(peer->router);
 }

@@ -28,6 +28,7 @@ struct session_room {
 	uint64_t place; /* joined at */
 	uint32_t shard; /* whose place it is */
 	uint8_t bits;
+	bool counted; /* for presence.h */
 	struct session *session;
 	struct roll *roll;     /* which has its name; NULL: the socket's own room */
 	struct tree_node node; /* in roll->members */
@@ -44,6 +45,7 @@ struct session {
 	uint64_t parked_ms;          /* monotonic; 0: its client is there */
 	struct session_room **rooms; /* OWNED */
 	uint32_t room_count, room_cap;
+	bool attends; /* has been in a room with ITEM_PRESENCE */
 	uint8_t pid_bytes, sid_bytes, conn_bytes, nsp_bytes;
 	uint16_t user_bytes;
 	char conn[SESSION_ID_BYTES];

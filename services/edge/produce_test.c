@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What clients send goes to a broker through an ingest that is played here: the record, and what the client hears when the broker has it, or has not. */
+#include "services/edge/op.h"
+
+#include "common/bus/bus_ends_test.h"
+#include "common/sio/plain.h"
+#include "services/edge/dialect.h"
+
+static const char profile_text[] =
+	"profile: p\ndialect: plain\n"
+	"auth: { token: required, user_id: sub, user: '{\"id\": {claims.sub}}' }\n"
+	"namespaces:\n  - name: /\n    events:\n      - event: write\n"
+	"        fields: [{ name: room, type: id }, { name: text, type: text }, { name: k, type: "
+	"text, optional: true }]\n"
+	"        do:\n"
+	"          - { produce: t.in, key: '{room}', value: '{\"id\": {new.id}, \"text\": {text}, "
+	"\"k\": {k|}}' }\n"
+	"          - { relay: no, rooms: [r], to: all, unless_broker: kafka }\n"
+	"          - { emit: done, args: '{\"id\": {new.id}}' }\n";
+
+struct fixture {
+	struct world world;
+	struct end end, ingest_end;
+	struct bus_answerer *ingest;
+	struct edge edge;
+	struct session session;
+	struct sock sock;
+	struct profile *profile;
+	const char *code; /* the broker's; NULL: it does not answer */
+	unsigned produced, done;
+	char topic[64], key[64], id[64], value[256];
+	char heard[256], error[64];
+};
+
+static struct fixture f;
+
+static void on_question(void *ctx, const struct bus_question *q, enum wire_id id,
+			const union wire_any *any)
+{
+	const struct wire_produce *m = &any->produce;
+	struct wire_produced answer = { .code = str_of(f.code ? f.code : "") };
+
+	(void)ctx;
+	assert_int_equal(id, WIRE_PRODUCE);
+	assert_str(m->broker, STR("kafka"));
+	assert_int_equal(str_copy(m->topic, f.topic, sizeof(f.topic)), 0);
+	assert_int_equal(str_copy(m->key, f.key, sizeof(f.key)), 0);
+	assert_int_equal(str_copy(m->id, f.id, sizeof(f.id)), 0);
+	assert_int_equal(str_copy(m->value, f.value, sizeof(f.value)), 0);
+	f.produced++;
+	if (f.code)
+		bus_answerer_reply(f.ingest, q, WIRE_PRODUCED, &answer);
+}
+
+static void on_emit(struct sock *sock, struct str event, struct str args,
+		    struct blob *const *attachments, uint32_t attachment_count)
+{
+	(void)sock;
+	(void)attachments;
+	(void)attachment_count;
+	assert_str(event, STR("done"));
+	assert_int_equal(str_copy(args, f.heard, sizeof(f.heard)), 0);
+	f.done++;
+}
+
+static void on_error(struct sock *sock, struct str code, struct str message)
+{
+	(void)sock;
+	assert_true(message.n > 0);
+	assert_int_equal(str_copy(code, f.error, sizeof(f.error)), 0);
+	f.done++;
+}
+
+static const struct dialect dialect = { .emit = on_emit, .error = on_error };
+
+static void fixture_open(const char *code, bool kafka)
+{
+	struct buf errors = BUF_INIT(4096);
+	struct svc *svc;
+	struct edge *edge = &f.edge;
+
+	memset(&f, 0, sizeof(f));
+	f.code = code;
+	assert_int_equal(profile_load_text("x.yaml", str_of(profile_text), &errors, &f.profile), 0);
+	world_open(&f.world);
+	svc = end_open(&f.ingest_end, &f.world, "ingest", "ingest-0");
+	assert_int_equal(bus_answerer_open(svc, f.world.endpoint, on_question, NULL, &f.ingest), 0);
+	edge->svc = end_open(&f.end, &f.world, "edge", "edge-0");
+	edge->svc->conf.call_timeout_ms = 300;
+	if (kafka) {
+		free(edge->svc->conf.kafka_broker_url);
+		edge->svc->conf.kafka_broker_url = str_dup(STR("localhost:9092"));
+	}
+	edge->profile = f.profile;
+	edge->dialect = &dialect;
+	slab_init(&edge->ops, sizeof(struct op), 10);
+	buf_init(&edge->scratch, EDGE_SCRATCH_BYTES);
+	buf_init(&edge->work, EDGE_SCRATCH_BYTES);
+	assert_int_equal(bus_rpc_open(edge->svc, f.world.endpoint, "edge", &edge->ingest), 0);
+	f.session.edge = edge;
+	f.sock.edge = edge;
+	f.sock.session = &f.session;
+	f.sock.state = SOCK_CONNECTED;
+	f.sock.nsp = &f.profile->nsps[0];
+	list_init(&f.sock.inbox);
+}
+
+static void fixture_close(void)
+{
+	assert_null(f.sock.op);
+	assert_int_equal(f.edge.ops.live, 0);
+	bus_rpc_close(&f.edge.ingest);
+	bus_answerer_close(&f.ingest);
+	slab_fini(&f.edge.ops);
+	buf_fini(&f.edge.scratch);
+	buf_fini(&f.edge.work);
+	end_close(&f.end);
+	end_close(&f.ingest_end);
+	world_close(&f.world);
+	profile_free(&f.profile);
+}
+
+static void write_text(const char *text)
+{
+	struct plain_message m;
+	struct sio_packet packet = { .type = SIO_EVENT, .nsp = STR("/") };
+	struct op_event event = { .text = str_of(text), .packet = &packet };
+
+	assert_int_equal(plain_decode(event.text, &m), 0);
+	packet.event = m.type;
+	event.first = m.whole;
+	op_begin_event(&f.sock, &event);
+}
+
+static void test_broker_has_it_then_client_hears(void **state)
+{
+	char want[256];
+
+	(void)state;
+	fixture_open("", true);
+	write_text("{\"type\":\"write\",\"payload\":{\"room\":\"r1\",\"text\":\"a \\\"b\\\"\"}}");
+	assert_int_equal(f.done, 0); /* not before the broker */
+	RUN_UNTIL(&f.world, f.done == 1);
+	assert_string_equal(f.error, "");
+	assert_string_equal(f.topic, "t.in");
+	assert_string_equal(f.key, "r1");
+	assert_int_equal(strlen(f.id), UUID_CHARS);
+	snprintf(want, sizeof(want), "{\"id\":\"%s\",\"text\":\"a \\\"b\\\"\"}", f.id);
+	assert_string_equal(f.value, want);
+	snprintf(want, sizeof(want), "{\"id\":\"%s\"}", f.id);
+	assert_string_equal(f.heard, want);
+	fixture_close();
+}
+
+static void test_broker_refuses_then_error_with_its_code(void **state)
+{
+	(void)state;
+	fixture_open("TOO_LARGE", true);
+	write_text("{\"type\":\"write\",\"room\":\"r1\",\"text\":\"x\"}");
+	RUN_UNTIL(&f.world, f.done == 1);
+	assert_string_equal(f.error, "TOO_LARGE");
+	fixture_close();
+}
+
+static void test_nobody_answers_then_unavailable_and_asked_once(void **state)
+{
+	(void)state;
+	fixture_open(NULL, true);
+	RUN_UNTIL(&f.world, bus_rpc_up(f.edge.ingest) == 1);
+	write_text("{\"type\":\"write\",\"room\":\"r1\",\"text\":\"x\"}");
+	RUN_UNTIL(&f.world, f.done == 1);
+	assert_string_equal(f.error, "UNAVAILABLE");
+	assert_int_equal(f.produced, 1);
+	fixture_close();
+}
+
+static void test_socket_ends_meanwhile_then_nothing_is_said(void **state)
+{
+	(void)state;
+	fixture_open(NULL, true);
+	write_text("{\"type\":\"write\",\"room\":\"r1\",\"text\":\"x\"}");
+	RUN_UNTIL(&f.world, f.produced == 1);
+	op_cancel(f.sock.op);
+	assert_int_equal(bus_rpc_pending(f.edge.ingest), 0);
+	assert_int_equal(f.done, 0);
+	fixture_close();
+}
+
+static void test_no_ingest_then_unavailable(void **state)
+{
+	(void)state;
+	fixture_open("", true);
+	bus_rpc_close(&f.edge.ingest);
+	write_text("{\"type\":\"write\",\"room\":\"r1\",\"text\":\"x\"}");
+	assert_string_equal(f.error, "UNAVAILABLE");
+	fixture_close();
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_broker_has_it_then_client_hears),
+		cmocka_unit_test(test_broker_refuses_then_error_with_its_code),
+		cmocka_unit_test(test_nobody_answers_then_unavailable_and_asked_once),
+		cmocka_unit_test(test_socket_ends_meanwhile_then_nothing_is_said),
+		cmocka_unit_test(test_no_ingest_then_unavailable),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
