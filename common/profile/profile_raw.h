@@ -7,6 +7,7 @@
 #define ROOMWIRE_PROFILE_PROFILE_RAW_H
 
 #include "common/profile/profile.h"
+#include "common/profile/profile_raw_when.h"
 
 struct cyaml_schema_value;
 
@@ -88,12 +89,6 @@ struct raw_use { /* of a check */
 
 enum raw_to { RAW_TO_OTHERS = 0, RAW_TO_ALL };
 
-struct raw_when_field {
-	char *field;
-	char **any;
-	uint32_t any_count;
-};
-
 struct raw_action {
 	char *join, *leave, *ack, *emit, *relay, *produce;
 	bool *presence;
@@ -106,16 +101,6 @@ struct raw_action {
 	enum raw_to *to;
 	bool *is_volatile; /* `volatile` */
 	bool *unless_ack;
-};
-
-struct raw_once {
-	char *key;
-};
-
-struct raw_later {
-	struct raw_when_field *when;
-	int64_t *seconds;
-	char *key, *event, *args;
 };
 
 struct raw_event {
@@ -145,11 +130,6 @@ struct raw_nsp {
 struct raw_rabbitmq {
 	char *exchange, *queue;
 	int *queue_type;
-};
-
-struct raw_remove {
-	char *user;
-	struct raw_when_field *when;
 };
 
 struct raw_topic {
