@@ -29,6 +29,11 @@ void item_add(struct buf *out, const struct item *item)
 	buf_add(out, item->name);
 }
 
+bool room_is_reserved(struct str name)
+{
+	return name.n > 0 && name.p[0] == ROOM_ALL[0];
+}
+
 int item_read(struct str text, struct item *item)
 {
 	if (text.n <= ITEM_HEAD_BYTES)

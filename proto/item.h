@@ -26,6 +26,8 @@ struct item {
 };
 
 void item_add(struct buf *out, const struct item *item);
+/* A room that sockets have of themselves, ROOM_ALL: it counts for no limit, nobody names it in a room's place, and it is not listed. */
+bool room_is_reserved(struct str name);
 /* 0, or E_TRUNCATED (no name). */
 int item_read(struct str text, struct item *item) MUST_CHECK;
 

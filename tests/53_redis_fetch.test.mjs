@@ -2,6 +2,7 @@
 /* What Node servers learn of the sockets and rooms at Roomwire, and what the HTTP API does to members at Node servers. */
 import assert from 'node:assert/strict';
 import { connect, Roomwire, scenario, useFixture, waitFor } from './harness.mjs';
+import { Api } from './lib/api.mjs';
 import { NodeServer } from './lib/nodeio.mjs';
 import { Redis } from './lib/redis.mjs';
 
@@ -107,4 +108,15 @@ scenario('with a router away the asker is told that something failed', async () 
 	} finally {
 		process.kill(pid, 'SIGCONT');
 	}
+});
+
+scenario('the room of all that Redis needs is not listed, and is none of a socket\'s rooms', async () => {
+	const room = newRoom();
+	const client = await member(fixture.rw.url, room);
+	const api = await Api.of(fixture.rw);
+	const { json: { rooms: listed } } = await api.call('GET /v1/rooms', { query: { limit: 500 } });
+	assert.ok(listed.some(({ name }) => name === room));
+	assert.deepEqual(listed.filter(({ name }) => name.startsWith('\x01')), []);
+	const { json: { sockets } } = await api.call('GET /v1/sockets', { query: { room } });
+	assert.deepEqual(sockets.map(({ id, rooms: names, roomCount }) => [id, names, roomCount]), [[client.id, [room], 1]]);
 });

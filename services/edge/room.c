@@ -65,11 +65,6 @@ struct membership *room_membership(const struct sock *sock, const struct room *r
 	return slot < 0 ? NULL : &sock->rooms[slot];
 }
 
-bool room_is_reserved(struct str name)
-{
-	return name.n > 0 && name.p[0] == ROOM_ALL[0];
-}
-
 uint32_t room_own_count(const struct edge *edge)
 {
 	return 1 + (edge->svc->conf.redis_url[0] || edge->svc->conf.redis_host[0]);

@@ -65,8 +65,7 @@ struct str room_name_of(const struct room *room);
  */
 int room_key(struct str nsp, struct str name, struct buf *out, struct str *key) MUST_CHECK;
 struct room *room_find(struct edge *edge, struct str key);
-/* Rooms every socket has of itself: they count for no limit, and nobody names them in a room's place. */
-bool room_is_reserved(struct str name);
+/* How many rooms every socket has of itself. */
 uint32_t room_own_count(const struct edge *edge);
 bool room_has(const struct sock *sock, struct str key);
 struct membership *room_membership(const struct sock *sock, const struct room *room); /* or NULL */

@@ -136,7 +136,7 @@ static void add_socket(struct fetch *f, const struct wire_socket_found *m)
 	sioredis_add_socket(out, m->sid, m->user_id);
 	wire_list_walk(&m->rooms, &w);
 	while (wire_list_next(&w, &name)) {
-		if (name.n == 0 || name.p[0] == ROOM_ALL[0])
+		if (name.n == 0 || room_is_reserved(name))
 			continue; /* not the application's */
 		buf_addc(out, ',');
 		buf_add_json(out, name);
@@ -151,7 +151,7 @@ static void add_room(struct fetch *f, const struct wire_room_found *m)
 	if (name.n <= f->nsp.n + 1)
 		return;
 	name = str_skip(name, f->nsp.n + 1);
-	if (name.p[0] == ROOM_ALL[0])
+	if (room_is_reserved(name))
 		return;
 	if (f->count++)
 		buf_addc(&f->items, ',');

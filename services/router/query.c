@@ -135,8 +135,11 @@ static struct str begin_behind(struct str prefix, struct str after)
 	return roll_compare(after, prefix) > 0 ? after : prefix;
 }
 
-static struct roll *in_prefix(struct roll *roll, struct str prefix)
+/* The roll, or the next one that is listed, while the prefix lasts. */
+static struct roll *in_prefix(const struct router *router, struct roll *roll, struct str prefix)
 {
+	while (roll && room_is_reserved(roll_name_of(roll)))
+		roll = roll_following(router, roll);
 	return roll && str_starts(roll_key_of(roll), prefix) ? roll : NULL;
 }
 
@@ -159,7 +162,7 @@ void query_on_rooms(struct peer *peer, const struct wire_query_rooms *m)
 		goto out;
 	at_prefix = roll_compare(m->after, m->prefix) < 0; /* the prefix itself may be a key */
 	roll = at_prefix ? roll_find(router, m->prefix) : NULL;
-	roll = in_prefix(roll ? roll : roll_first_behind(router, from), m->prefix);
+	roll = in_prefix(router, roll ? roll : roll_first_behind(router, from), m->prefix);
 	if (m->own && at_prefix)
 		owner = directory_find(router, m->prefix);
 	if (m->own && !owner)
@@ -172,7 +175,7 @@ void query_on_rooms(struct peer *peer, const struct wire_query_rooms *m)
 		add_room(&a, order <= 0 ? roll_key_of(roll) : session_key_of(owner),
 			 order <= 0 ? roll : NULL, order >= 0 ? owner : NULL);
 		if (order <= 0)
-			roll = in_prefix(roll_following(router, roll), m->prefix);
+			roll = in_prefix(router, roll_following(router, roll), m->prefix);
 		if (order >= 0)
 			owner = owner_in_prefix(directory_following(NULL, owner), m->prefix);
 	}
@@ -211,7 +214,7 @@ static void add_socket(struct answer *a, const struct session *s, uint64_t names
 	};
 
 	for (uint32_t i = 0; i < s->room_count; i++) {
-		if (!s->rooms[i]->roll)
+		if (!s->rooms[i]->roll || room_is_reserved(session_room_name(s->rooms[i])))
 			continue;
 		m.room_count++;
 		if (m.rooms.count < names && m.rooms.count < NAMES_MAX)
