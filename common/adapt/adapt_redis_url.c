@@ -7,14 +7,6 @@
 #define HIDDEN "***"
 #define REPEATED ", with args" /* a server that does not know AUTH repeats what it was given, cut */
 
-static int hex(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c = (char)(c | 0x20);
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* Percent-decodes into a terminated text (so there is no NUL in it). */
 static int decode(struct str s, char *out, size_t cap)
 {
@@ -25,8 +17,8 @@ static int decode(struct str s, char *out, size_t cap)
 		char c = s.p[i];
 
 		if (c == '%') {
-			high = i + 2 < s.n ? hex(s.p[i + 1]) : -1;
-			low = high < 0 ? -1 : hex(s.p[i + 2]);
+			high = i + 2 < s.n ? str_hex_digit(s.p[i + 1]) : -1;
+			low = high < 0 ? -1 : str_hex_digit(s.p[i + 2]);
 			if (low < 0)
 				return E_SYNTAX;
 			c = (char)(high * 16 + low);

@@ -58,6 +58,17 @@ bool str_cut(struct str s, char sep, struct str *head, struct str *tail)
 	return true;
 }
 
+int str_hex_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	if (c >= 'A' && c <= 'F')
+		return c - 'A' + 10;
+	return -1;
+}
+
 int str_to_u64(struct str s, uint64_t *value)
 {
 	uint64_t sum = 0;

@@ -63,6 +63,8 @@ struct str str_trim(struct str s); /* without ASCII blanks at both ends */
  * is empty and the result is false.
  */
 bool str_cut(struct str s, char sep, struct str *head, struct str *tail);
+/* Value of a hexadecimal digit in either case; -1: it is none. */
+int str_hex_digit(char c);
 /* Decimal digits only, the whole slice: 0, E_SYNTAX or E_RANGE. */
 int str_to_u64(struct str s, uint64_t *value) MUST_CHECK;
 int str_to_i64(struct str s, int64_t *value) MUST_CHECK;

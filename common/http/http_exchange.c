@@ -162,17 +162,6 @@ bool http_header(const struct http_exchange *x, const char *name, struct str *va
 	return found;
 }
 
-static int hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
-
 /* Malformed escapes stay as they are. */
 static struct str percent_decode(struct str s, struct buf *scratch)
 {
@@ -181,8 +170,8 @@ static struct str percent_decode(struct str s, struct buf *scratch)
 	if (!s.n || !memchr(s.p, '%', s.n))
 		return s;
 	for (size_t i = 0; i < s.n; i++) {
-		int high = s.p[i] == '%' && i + 2 < s.n ? hex_digit(s.p[i + 1]) : -1;
-		int low = high >= 0 ? hex_digit(s.p[i + 2]) : -1;
+		int high = s.p[i] == '%' && i + 2 < s.n ? str_hex_digit(s.p[i + 1]) : -1;
+		int low = high >= 0 ? str_hex_digit(s.p[i + 2]) : -1;
 
 		if (low >= 0)
 			i += 2;

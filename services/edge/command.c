@@ -64,16 +64,16 @@ void command_run(struct sock *sock, const struct wire_deliver *m)
 		return;
 	metrics_inc(METRIC_COMMANDS);
 	switch (m->verb) {
-	case COMMAND_JOIN:
+	case VERB_JOIN:
 		run_join(sock, m);
 		break;
-	case COMMAND_LEAVE:
+	case VERB_LEAVE:
 		run_leave(sock, m);
 		break;
-	case COMMAND_DISCONNECT:
+	case VERB_DISCONNECT:
 		sock_close(sock, true);
 		break;
-	case COMMAND_CLOSE:
+	case VERB_CLOSE:
 		sock_close(sock, false);
 		session_close(s, METRIC_CLOSED_COMMAND);
 		break;
@@ -90,7 +90,7 @@ bool command_join_missed(struct sock *sock, const struct wire_deliver *m)
 	bool some = false;
 
 	wire_list_walk(&m->targets, &w);
-	while (m->verb == COMMAND_JOIN && next_target(sock, &w, &name, &key)) {
+	while (m->verb == VERB_JOIN && next_target(sock, &w, &name, &key)) {
 		const struct shard *shard = shard_of(sock->edge, key);
 		struct item item = { m->place, shard ? shard->id : 0, 0, name };
 		struct membership *in;
@@ -117,7 +117,7 @@ void command_mark_out(struct sock *sock, const struct wire_deliver *m)
 		struct membership *in = room ? room_membership(sock, room) : NULL;
 
 		if (in && !str_eq(name, sock_id_of(sock)))
-			in->out = m->verb == COMMAND_LEAVE;
+			in->out = m->verb == VERB_LEAVE;
 	}
 }
 

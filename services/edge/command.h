@@ -9,15 +9,8 @@
 #ifndef ROOMWIRE_EDGE_COMMAND_H
 #define ROOMWIRE_EDGE_COMMAND_H
 
+#include "proto/values.h"
 #include "services/edge/sock.h"
-
-enum command_verb {
-	COMMAND_NONE = 0, /* an event */
-	COMMAND_JOIN,
-	COMMAND_LEAVE,
-	COMMAND_DISCONNECT, /* from the namespace */
-	COMMAND_CLOSE,      /* with its connection */
-};
 
 /* Do it to a socket that has a client. It may be closed by that. Unknown verbs are counted. */
 void command_run(struct sock *sock, const struct wire_deliver *m);

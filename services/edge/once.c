@@ -13,6 +13,7 @@
 #include "common/base/mem.h"
 #include "common/base/rnd.h"
 #include "common/log/log.h"
+#include "proto/values.h"
 #include "services/edge/op.h"
 #include "services/edge/shard.h"
 
@@ -49,15 +50,12 @@ static void hash_key(const struct op *op, struct str key, uint64_t bits[2])
 
 /* ── the router's memory ── */
 
-enum stage { STAGE_ASK = 0, STAGE_THROUGH, STAGE_NOT };                  /* of CLAIM */
-enum state { STATE_YES = 0, STATE_UNDER_WAY, STATE_KNOWN, STATE_LATER }; /* of CLAIMED */
-
 struct str once_key_of(const void *op)
 {
 	return str_make((const char *)&((const struct op *)op)->claim_ref, sizeof(uint64_t));
 }
 
-static int say(const struct op *op, enum stage stage, uint64_t ref)
+static int say(const struct op *op, enum claim_stage stage, uint64_t ref)
 {
 	struct edge *edge = op->sock->edge;
 	struct str own = op->sock->pid[0] ? str_make(op->sock->pid, EDGE_ID_BYTES)
@@ -96,7 +94,7 @@ static enum op_next ask_router(struct op *op)
 		op->claim_ref = 0;
 		return refuse(op, "out of memory");
 	}
-	if (say(op, STAGE_ASK, op->claim_ref))
+	if (say(op, CLAIM_ASK, op->claim_ref))
 		return refuse(op, "no router answers now");
 	return OP_WAIT;
 }
@@ -123,11 +121,11 @@ void once_on_claimed(struct edge *edge, const struct wire_claimed *m)
 		return; /* it is over, or was told and not asked */
 	forget_question(op);
 	svc_cancel(edge->svc, &op->timer);
-	if (m->state == STATE_KNOWN) {
+	if (m->state == CLAIM_KNOWN) {
 		op->env.duplicate = true;
 		remember(op);
-	} else if (m->state != STATE_YES && goes_to_broker(op)) {
-		refuse(op, m->state == STATE_UNDER_WAY ? "the same event is under way"
+	} else if (m->state != CLAIM_YES && goes_to_broker(op)) {
+		refuse(op, m->state == CLAIM_UNDER_WAY ? "the same event is under way"
 						       : "it cannot be accepted now");
 		return;
 	}
@@ -190,7 +188,7 @@ void once_keep(struct op *op)
 	if (!op->claimed)
 		return;
 	remember(op);
-	if (say(op, STAGE_THROUGH, ++op->sock->edge->last_ref))
+	if (say(op, CLAIM_THROUGH, ++op->sock->edge->last_ref))
 		log_debug("once", "not told to the router: its claim ends by itself");
 }
 
@@ -200,7 +198,7 @@ void once_let_go(struct op *op)
 	if (!op->claimed)
 		return;
 	op->claimed = false;
-	if (say(op, STAGE_NOT, ++op->sock->edge->last_ref))
+	if (say(op, CLAIM_NOT, ++op->sock->edge->last_ref))
 		log_debug("once", "not told to the router: its claim ends by itself");
 	idset_forget(&op->sock->edge->claims, op->claim[0], op->claim[1]);
 }

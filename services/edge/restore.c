@@ -308,8 +308,8 @@ void restore_keep(struct sock *sock, struct shard *shard, const struct bus_messa
 	struct restore *r = sock->restore;
 	struct tail_item *item = NULL;
 
-	r->commanded |= m->any.deliver.verb != COMMAND_NONE;
-	r->gap |= m->any.deliver.verb >= COMMAND_DISCONNECT; /* it may come as somebody new */
+	r->commanded |= m->any.deliver.verb != VERB_NONE;
+	r->gap |= m->any.deliver.verb >= VERB_DISCONNECT; /* it may come as somebody new */
 	if (r->kept_count < r->kept_cap ||
 	    mem_grow((void **)&r->kept, &r->kept_cap, sizeof(struct tail_item *)) == 0)
 		item = tail_copy(shard, m, m->any.deliver.place);
@@ -350,13 +350,13 @@ static void do_kept(struct restore *r, const struct tail_item *item, struct str 
 
 	if (!tail_read(item, &m, payload))
 		return;
-	if (m.any.deliver.verb == COMMAND_NONE) {
+	if (m.any.deliver.verb == VERB_NONE) {
 		if (!r->commanded || deliver_is_for(sock, item, &m))
 			hold(sock, &m, offset);
 		return;
 	}
 	command_mark_out(sock, &m.any.deliver);
-	if (m.any.deliver.verb == COMMAND_JOIN)
+	if (m.any.deliver.verb == VERB_JOIN)
 		command_run(sock, &m.any.deliver); /* where it is in none of them yet */
 }
 

@@ -11,6 +11,7 @@
 #include "common/base/clock.h"
 #include "common/base/mem.h"
 #include "common/metrics/metrics.h"
+#include "proto/values.h"
 #include "services/ingest/api.h"
 #include "services/ingest/api_parse.h"
 
@@ -19,15 +20,13 @@
 #define PAGE_SOCKETS 1000u
 #define TEXT_BYTES (4u << 20)
 
-enum verb { VERB_JOIN = 1, VERB_LEAVE, VERB_DISCONNECT }; /* PUBLISH.verb */
-
 /* A call under way. Freed when it is answered, or its caller has left, and no command is on its way. */
 struct acting {
 	struct ingest *ingest;
 	struct http_exchange *x; /* NULL: answered, or the caller has left */
 	struct wheel_timer timer;
 	uint64_t ticket, deadline_ms, lane;
-	enum verb verb;
+	enum wire_verb verb;
 	struct str room;
 	struct api_action who; /* of the body; gone with the exchange */
 	uint32_t user;         /* the next one to look up */
@@ -289,7 +288,7 @@ static const char *missing(const struct acting *a)
 }
 
 static void act(struct ingest *ingest, struct http_exchange *x, const struct http_request *request,
-		struct str name, enum verb verb)
+		struct str name, enum wire_verb verb)
 {
 	struct buf why = BUF_INIT(512);
 	struct acting *a = api_begin(ingest, 1, sizeof(*a));

@@ -13,17 +13,6 @@ static int wrong(struct buf *why, int err, const char *text)
 	return err;
 }
 
-static int digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
-
 /* Strict: each % begins an escape. scratch has room for all of it. '+' stays. */
 static int decode(struct str s, struct buf *scratch, struct str *text)
 {
@@ -38,8 +27,8 @@ static int decode(struct str s, struct buf *scratch, struct str *text)
 				buf_addc(scratch, s.p[i]);
 				continue;
 			}
-			high = i + 2 < s.n ? digit(s.p[i + 1]) : -1;
-			low = high >= 0 ? digit(s.p[i + 2]) : -1;
+			high = i + 2 < s.n ? str_hex_digit(s.p[i + 1]) : -1;
+			low = high >= 0 ? str_hex_digit(s.p[i + 2]) : -1;
 			if (low < 0)
 				return E_SYNTAX;
 			buf_addc(scratch, (char)(high * 16 + low));

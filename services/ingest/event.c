@@ -2,8 +2,7 @@
 #include "services/ingest/ingest.h"
 
 #include "common/base/mem.h"
-
-#define VERB_LEAVE 2 /* proto/bus.def, PUBLISH */
+#include "proto/values.h"
 
 /* An event, and behind it what is done to members: answered when routers have both. */
 struct pair {

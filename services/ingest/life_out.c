@@ -6,9 +6,9 @@
 #include "common/base/mem.h"
 #include "common/log/log.h"
 #include "common/metrics/metrics.h"
+#include "proto/values.h"
 
 #define RETRY_MS 500u
-#define KIND_USER 'u'
 
 struct life_out {
 	struct ingest *ingest;
@@ -34,7 +34,7 @@ struct change {
 
 static const char *type_of(const struct change *c)
 {
-	if (c->kind == KIND_USER)
+	if (c->kind == LIFE_USER)
 		return c->here ? "user.online" : "user.offline";
 	return c->here ? "room.occupied" : "room.vacated";
 }
@@ -55,7 +55,7 @@ static void write_value(const struct change *c, struct buf *out)
 
 	clock_iso(c->at_ms, when);
 	buf_addf(out, "{\"type\":\"%s\",", type_of(c));
-	if (c->kind == KIND_USER) {
+	if (c->kind == LIFE_USER) {
 		buf_addz(out, "\"userId\":");
 		buf_add_json(out, name);
 	} else if (str_cut(name, ',', &nsp, &name)) {

@@ -48,9 +48,9 @@ static void encode_verb(struct source_redis *s, const struct wire_deliver *d,
 {
 	struct str targets[SIOREDIS_NAMES_MAX];
 	struct sioredis_request r = {
-		.kind = d->verb == 1   ? SIOREDIS_JOIN
-			: d->verb == 2 ? SIOREDIS_LEAVE
-				       : SIOREDIS_DISCONNECT,
+		.kind = d->verb == VERB_JOIN    ? SIOREDIS_JOIN
+			: d->verb == VERB_LEAVE ? SIOREDIS_LEAVE
+						: SIOREDIS_DISCONNECT,
 		.uid = s->uid,
 		.rooms = *rooms,
 		.except = *except,

@@ -17,9 +17,11 @@ static int act(struct source_redis *s, struct str nsp, const struct sioredis_req
 				    .nsp = nsp,
 				    .rooms = r->rooms,
 				    .except = r->except };
-	uint64_t verb = r->kind == SIOREDIS_JOIN ? 1 : r->kind == SIOREDIS_LEAVE ? 2 : 3;
+	enum wire_verb verb = r->kind == SIOREDIS_JOIN    ? VERB_JOIN
+			      : r->kind == SIOREDIS_LEAVE ? VERB_LEAVE
+							  : VERB_DISCONNECT;
 
-	return source_redis_publish(s, &e, verb, verb == 3 ? NULL : &r->targets);
+	return source_redis_publish(s, &e, verb, verb == VERB_DISCONNECT ? NULL : &r->targets);
 }
 
 /*

@@ -88,7 +88,7 @@ int source_redis_publish(struct source_redis *s, const struct sioredis_event *e,
 		.is_volatile = e->is_volatile,
 		.attachments = e->bin_count,
 		.verb = verb,
-		.origin = REDIS_ORIGIN,
+		.origin = ORIGIN_REDIS,
 	};
 	int err;
 

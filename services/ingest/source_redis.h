@@ -15,12 +15,12 @@
 
 #include "proto/item.h"
 #include "common/adapt/adapt_sioredis.h"
+#include "proto/values.h"
 #include "services/ingest/ingest.h"
 #include "services/ingest/redis_lease.h"
 
 #define REDIS_WAITING_COUNT 50000u /* messages that wait for the router */
 #define REDIS_WAITING_BYTES (64u << 20)
-#define REDIS_ORIGIN 1
 #define REDIS_ROOM_BYTES 1000u /* no member's room is longer */
 
 struct source_redis {

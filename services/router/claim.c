@@ -2,7 +2,6 @@
 #include "services/router/claim.h"
 
 #include "common/base/clock.h"
-#include "common/log/log.h"
 #include "common/metrics/metrics.h"
 #include "services/router/persist.h"
 
@@ -12,14 +11,8 @@
 static void answer(struct peer *peer, uint64_t ref, enum claim_state state)
 {
 	struct wire_claimed m = { .ref = ref, .state = state };
-	int err = bus_link_send_msg(peer->link, WIRE_CLAIMED, &m, true);
 
-	if (err && err != E_CLOSED) {
-		log_warn("router",
-			 "an answer to an edge does not fit its link: the link is set up anew",
-			 KV_Z("peer", bus_link_peer(peer->link)), KV_ERR(err));
-		bus_link_reset(peer->link);
-	}
+	peer_say(peer, WIRE_CLAIMED, &m);
 }
 
 static enum claim_state ask(struct router *router, const struct wire_claim *m, uint64_t high)

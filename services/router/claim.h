@@ -10,12 +10,10 @@
 #ifndef ROOMWIRE_ROUTER_CLAIM_H
 #define ROOMWIRE_ROUTER_CLAIM_H
 
+#include "proto/values.h"
 #include "services/router/router.h"
 
 #define CLAIM_LEASE_MS 60000u /* longer than an edge waits for a broker */
-
-enum claim_stage { CLAIM_ASK = 0, CLAIM_THROUGH, CLAIM_NOT };
-enum claim_state { CLAIM_YES = 0, CLAIM_UNDER_WAY, CLAIM_KNOWN, CLAIM_LATER };
 
 void claim_on_claim(struct peer *peer, const struct wire_claim *m);
 

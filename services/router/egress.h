@@ -12,11 +12,11 @@
 #ifndef ROOMWIRE_ROUTER_EGRESS_H
 #define ROOMWIRE_ROUTER_EGRESS_H
 
+#include "proto/values.h"
 #include "services/router/router.h"
 
 #define EGRESS_COUNT 16384u /* a power of two */
 #define EGRESS_BYTES (64u << 20)
-#define ORIGIN_REDIS 1
 
 struct egress;
 struct message;

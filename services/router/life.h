@@ -16,14 +16,13 @@
 #ifndef ROOMWIRE_ROUTER_LIFE_H
 #define ROOMWIRE_ROUTER_LIFE_H
 
+#include "proto/values.h"
 #include "services/router/router.h"
 
 #define LIFE_WINDOW 1000u
 
 struct life;
 struct room;
-
-enum life_kind { LIFE_USER = 'u', LIFE_ROOM = 'r' };
 
 void life_open(struct router *router);
 void life_close(struct router *router);

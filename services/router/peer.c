@@ -70,6 +70,17 @@ static void forget_state(struct peer *peer)
 	peer->synced = false;
 }
 
+void peer_say(struct peer *peer, enum wire_id id, const void *message)
+{
+	int err = bus_link_send_msg(peer->link, id, message, true);
+
+	if (!err || err == E_CLOSED)
+		return;
+	log_warn("router", "a message to a peer does not fit its link: the link is set up anew",
+		 KV_Z("peer", bus_link_peer(peer->link)), KV_ERR(err));
+	bus_link_reset(peer->link);
+}
+
 static uint32_t list_edges(struct router *router, struct str *names, struct str *endpoints,
 			   struct str *tags)
 {
@@ -99,10 +110,8 @@ static void tell_edges_to(struct peer *peer)
 				.endpoints = { .count = n, .items = endpoints },
 				.tags = { .count = n, .items = tags },
 				.life = life_is_wanted(peer->router) };
-	int err = bus_link_send_msg(peer->link, WIRE_EDGES, &m, true);
 
-	if (err && err != E_CLOSED)
-		bus_link_reset(peer->link); /* it must not miss this: it comes back and is told */
+	peer_say(peer, WIRE_EDGES, &m); /* it must not miss this */
 }
 
 void peer_tell_edges(struct router *router)

@@ -14,17 +14,9 @@
 static void answer(struct peer *publisher, uint64_t ref, const char *code, bool duplicate)
 {
 	struct wire_published m = { .ref = ref, .code = str_of(code), .duplicate = duplicate };
-	int err;
 
-	if (!publisher || ref == 0)
-		return;
-	err = bus_link_send_msg(publisher->link, WIRE_PUBLISHED, &m, true);
-	if (err && err != E_CLOSED) {
-		log_warn("router",
-			 "an answer to a publisher does not fit its link: the link is set up anew",
-			 KV_Z("peer", bus_link_peer(publisher->link)), KV_ERR(err));
-		bus_link_reset(publisher->link);
-	}
+	if (publisher && ref)
+		peer_say(publisher, WIRE_PUBLISHED, &m);
 }
 
 static void complete(struct router *router, struct pending *p)

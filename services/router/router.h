@@ -141,6 +141,8 @@ void peer_on_acked(void *ctx, struct bus_link *link, uint64_t number);
 /* Its process cannot be reached: nobody waits for its acknowledgements any more. */
 void peer_on_gone(void *ctx, struct bus_link *link);
 void peer_on_advertise(struct peer *peer, const struct wire_advertise *m);
+/* Say it, counted. Where it does not fit the link is set up anew: the peer comes back and asks or tells again. */
+void peer_say(struct peer *peer, enum wire_id id, const void *message);
 /* Tell everybody which edges there are. */
 void peer_tell_edges(struct router *router);
 /* pending is answered when the link has acknowledged this number. */

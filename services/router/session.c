@@ -43,17 +43,6 @@ static struct str conn_of(const struct session *s)
 	return str_make(s->conn, s->conn_bytes);
 }
 
-static void say(struct peer *peer, enum wire_id id, const void *message)
-{
-	int err = bus_link_send_msg(peer->link, id, message, true);
-
-	if (err && err != E_CLOSED) {
-		log_warn("session", "an answer to an edge does not fit its link: it is set up anew",
-			 KV_Z("peer", bus_link_peer(peer->link)), KV_ERR(err));
-		bus_link_reset(peer->link);
-	}
-}
-
 static void show(const struct router *router)
 {
 	metrics_set(METRIC_SESSIONS, map_count(&router->sessions));
@@ -251,7 +240,7 @@ static void tell_taken(struct peer *peer, const struct session *s)
 {
 	struct wire_session_taken m = { .pid = session_pid_of(s), .generation = s->generation };
 
-	say(peer, WIRE_SESSION_TAKEN, &m);
+	peer_say(peer, WIRE_SESSION_TAKEN, &m);
 }
 
 static struct session *create(struct router *router, const struct wire_session *m)
@@ -343,7 +332,7 @@ void session_answer(struct peer *peer, uint64_t ref, struct str pid, const char 
 	struct wire_saved m = { .ref = ref, .pid = pid, .code = str_of(code) };
 
 	if (ref)
-		say(peer, WIRE_SAVED, &m);
+		peer_say(peer, WIRE_SAVED, &m);
 }
 
 /* Kept: told when Redis has it, too. */
@@ -508,7 +497,7 @@ void session_on_resume(struct peer *peer, const struct wire_resume *m)
 		answer_m.generation = s->generation;
 	}
 	metrics_inc(answer_m.code.n ? METRIC_RESUMES_REFUSED : METRIC_RESUMES);
-	say(peer, WIRE_RESUMED, &answer_m);
+	peer_say(peer, WIRE_RESUMED, &answer_m);
 	item_list_fini(&list);
 }
 
