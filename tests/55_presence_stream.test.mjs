@@ -134,5 +134,5 @@ scenario('to RabbitMQ: the profile\'s exchange, the type being the routing key; 
 	assert.deepEqual(await next(), ['user.online', AGENT.sub]);
 	client.socket.disconnect();
 	assert.deepEqual(await next(), ['user.offline', AGENT.sub]);
-	assert.equal(await total(rw, 'ingest', 'roomwire_presence_stream_pending'), 0);
+	await waitFor(async () => await total(rw, 'ingest', 'roomwire_presence_stream_pending') === 0, { what: 'both to be confirmed' });
 });
