@@ -210,14 +210,6 @@ scenario('Roomwire counts as one server, and questions to it are answered', asyn
 	io.serverSideEmit('hello');
 });
 
-scenario('a broadcast with acks completes with those of the Node side, and reaches Roomwire', async () => {
-	const room = newRoom();
-	const [mine, theirs] = await both(room);
-	theirs.socket.on('question', (n, ack) => ack(n + 1));
-	assert.deepEqual(await fixture.node.io.to(room).timeout(5000).emitWithAck('question', 41), [42]);
-	assert.equal(await mine.next('question'), 41);
-});
-
 scenario('garbage on the channels is ignored and counted', async () => {
 	const before = await fixture.rw.metric('ingest', 'roomwire_redis_adapter_ignored_total');
 	const room = newRoom();

@@ -231,6 +231,8 @@ static int take_request(struct sioredis_decoder *d, struct json_value root,
 		if (!err)
 			err = take_who(d, opts, &r->rooms, &r->except);
 		take_flags(opts, &r->event);
+		if (json_u64(member(member(opts, STR("flags")), STR("timeout")), &r->timeout_ms))
+			r->timeout_ms = 0;
 		r->event.rooms = r->rooms;
 		r->event.except = r->except;
 		return err;
@@ -285,17 +287,22 @@ static void pack_flags(struct buf *out, bool is_volatile)
 	}
 }
 
+/* Arguments as an array of their own, in `array`. */
+static int list_args(struct str args, struct buf *array, struct json_value *list)
+{
+	buf_addc(array, '[');
+	buf_add(array, args);
+	buf_addc(array, ']');
+	return array->failed ? array->failed : json_parse(buf_str(array), list);
+}
+
 static int pack_data(const struct sioredis_event *e, struct buf *scratch, struct buf *out)
 {
 	struct buf array = BUF_INIT(e->args.n + 2);
 	struct json_value list, v;
 	struct json_walk w;
-	int err;
+	int err = list_args(e->args, &array, &list);
 
-	buf_addc(&array, '[');
-	buf_add(&array, e->args);
-	buf_addc(&array, ']');
-	err = array.failed ? array.failed : json_parse(buf_str(&array), &list);
 	if (!err) {
 		sioredis_pack_text(out, STR("data"));
 		sioredis_pack_array(out, 1 + json_count(list));
@@ -402,6 +409,36 @@ void sioredis_encode_client_count(struct str id, uint64_t count, struct buf *out
 {
 	add_answer(out, id, "\"type\":");
 	buf_addf(out, "%d,\"clientCount\":%llu}", SIOREDIS_CLIENT_COUNT, (unsigned long long)count);
+}
+
+int sioredis_encode_ack(struct str id, struct str args, const struct str *bins, uint32_t bin_count,
+			struct buf *scratch, struct buf *out)
+{
+	struct buf array = BUF_INIT(args.n + 2), text = BUF_INIT(id.n + 1);
+	struct json_value list, v, of_id = { 0 };
+	struct str plain;
+	int err = list_args(args, &array, &list);
+
+	if (!err)
+		err = json_parse(id, &of_id);
+	if (!err)
+		err = json_text(of_id, &text, &plain);
+	if (!err) {
+		bool some = json_at(list, 0, &v) == 0;
+
+		sioredis_pack_map(out, 2 + some);
+		sioredis_pack_text(out, STR("type"));
+		sioredis_pack_uint(out, SIOREDIS_ACK);
+		sioredis_pack_text(out, STR("requestId"));
+		sioredis_pack_text(out, plain);
+		if (some) {
+			sioredis_pack_text(out, STR("packet"));
+			err = sioredis_value_from_json(v, bins, bin_count, scratch, out);
+		}
+	}
+	buf_fini(&array);
+	buf_fini(&text);
+	return err ? err : out->failed;
 }
 
 /* ── channels ── */

@@ -58,6 +58,7 @@ struct sioredis_request {
 	struct sioredis_names targets; /* JOIN, LEAVE */
 	bool close;                    /* DISCONNECT: the connection, too */
 	struct sioredis_event event;   /* BROADCAST */
+	uint64_t timeout_ms;           /* BROADCAST: how long its sender waits; 0: not said */
 };
 
 struct sioredis_decoder; /* memory of one decoding; what it gave is BORROWED from it and the message until the next */
@@ -85,6 +86,9 @@ void sioredis_add_socket(struct buf *items, struct str sid, struct str user_id);
 void sioredis_encode_rooms(struct str id, struct str items, struct buf *out);
 void sioredis_encode_no_answer(struct str id, struct buf *out); /* of SERVER_SIDE_EMIT: null */
 void sioredis_encode_client_count(struct str id, uint64_t count, struct buf *out);
+/* Of one client: the first of its arguments, left out where it has none. id: JSON text. errors: as sioredis_encode_event. */
+int sioredis_encode_ack(struct str id, struct str args, const struct str *bins, uint32_t bin_count,
+			struct buf *scratch, struct buf *out) MUST_CHECK;
 
 /* Channels, appended. room: of the broadcast's only one, or empty. */
 void sioredis_add_channel(struct buf *out, struct str key, struct str nsp, struct str room);

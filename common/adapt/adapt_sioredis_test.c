@@ -420,6 +420,7 @@ static void test_request_when_recorded_then_its_parts(void **state)
 			assert_str(r.event.event, STR("q"));
 			assert_str(r.event.args, STR("7"));
 			check_names(&r.event.rooms, "a ");
+			assert_int_equal(r.timeout_ms, 10);
 		}
 	}
 }
@@ -483,6 +484,38 @@ static void test_answers_when_encoded_then_what_servers_read(void **state)
 	buf_fini(&out);
 }
 
+/* Bytes of notepack.io 3.0. */
+static void test_ack_when_encoded_then_as_a_node_server_writes_it(void **state)
+{
+	static const struct str bins[] = { STR("\1\2") };
+	static const struct {
+		struct str args;
+		struct str bytes;
+	} cases[] = {
+		{ STR(""), STR("\202\244type\011\251requestId\243abc") },
+		{ STR("42,7"), STR("\203\244type\011\251requestId\243abc\246packet\052") },
+		{ STR("null"), STR("\203\244type\011\251requestId\243abc\246packet\300") },
+		{ STR("{\"a\":[{\"_placeholder\":true,\"num\":0}]}"),
+		  STR("\203\244type\011\251requestId\243abc\246packet\201\241a\221\304\002\001"
+		      "\002") },
+	};
+	struct buf out = BUF_INIT(MAX_BYTES), scratch = BUF_INIT(MAX_BYTES);
+
+	(void)state;
+	for (size_t i = 0; i < COUNT_OF(cases); i++) {
+		buf_reset(&out);
+		assert_int_equal(
+			sioredis_encode_ack(STR("\"abc\""), cases[i].args, bins, 1, &scratch, &out),
+			0);
+		assert_str(buf_str(&out), cases[i].bytes);
+	}
+	assert_int_not_equal(sioredis_encode_ack(STR("\"abc\""), STR("{"), NULL, 0, &scratch, &out),
+			     0);
+	assert_int_not_equal(sioredis_encode_ack(STR("abc"), STR("1"), NULL, 0, &scratch, &out), 0);
+	buf_fini(&out);
+	buf_fini(&scratch);
+}
+
 static void test_socket_when_added_then_of_the_shape_servers_read(void **state)
 {
 	struct buf out = BUF_INIT(MAX_BYTES);
@@ -541,6 +574,7 @@ int main(void)
 		cmocka_unit_test(test_request_when_recorded_then_its_parts),
 		cmocka_unit_test(test_request_when_not_of_the_format_then_an_error),
 		cmocka_unit_test(test_answers_when_encoded_then_what_servers_read),
+		cmocka_unit_test(test_ack_when_encoded_then_as_a_node_server_writes_it),
 		cmocka_unit_test(test_socket_when_added_then_of_the_shape_servers_read),
 		cmocka_unit_test(test_channels_when_named_then_as_the_adapter_does),
 	};

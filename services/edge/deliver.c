@@ -5,6 +5,7 @@
 #include "common/base/hash.h"
 #include "common/base/mem.h"
 #include "common/log/log.h"
+#include "services/edge/asked.h"
 #include "services/edge/command.h"
 #include "services/edge/dialect.h"
 #include "services/edge/foster.h"
@@ -23,6 +24,8 @@ struct delivery {
 		[1 +
 		 255]; /* the packet and its attachments; encoded when the first member is found */
 	uint32_t frame_count;
+	uint32_t ack_id;      /* clients are to acknowledge it by this id; 0: they are not */
+	uint64_t asked_count; /* so many are */
 	bool failed;
 	struct sock **found; /* OWNED: those a command is for */
 	uint32_t found_count, found_cap;
@@ -33,8 +36,8 @@ static void encode_for_all(struct delivery *d)
 {
 	struct str offset = record_offered(d->edge) ? shard_offset(d->edge) : STR_NONE;
 
-	d->failed = d->edge->dialect->encode(d->edge, d->m, offset, d->frames, &d->frame_count) !=
-		    0;
+	d->failed = d->edge->dialect->encode(d->edge, d->m, offset, d->ack_id, d->frames,
+					     &d->frame_count) != 0;
 }
 
 static void hold(struct delivery *d, struct sock *sock)
@@ -85,6 +88,18 @@ static void find(struct delivery *d, struct sock *sock)
 		d->failed = true;
 }
 
+static void send_to(struct delivery *d, struct sock *sock)
+{
+	if (d->frame_count == 0 && !d->failed)
+		encode_for_all(d);
+	if (d->ack_id && !d->failed) {
+		asked_note(sock, d->ack_id, d->shard, d->deliver->ack);
+		d->asked_count++;
+	}
+	for (uint32_t i = 0; i < d->frame_count && !d->failed; i++)
+		session_send(sock->session, d->frames[i]);
+}
+
 static void deliver_to(struct delivery *d, struct sock *sock, const struct membership *m)
 {
 	uint64_t place = d->deliver->place;
@@ -96,6 +111,8 @@ static void deliver_to(struct delivery *d, struct sock *sock, const struct membe
 		return; /* sent before it joined */
 	if (sock->restore && !restore_takes_live(sock, d->shard))
 		return; /* it is among what the router repeats */
+	if (d->deliver->ack && sock->state != SOCK_CONNECTED)
+		return; /* who is here now is asked, nobody else */
 	if (was_shown(d, sock))
 		return;
 	if (d->deliver->verb) {
@@ -107,10 +124,7 @@ static void deliver_to(struct delivery *d, struct sock *sock, const struct membe
 		hold(d, sock);
 		return;
 	}
-	if (d->frame_count == 0 && !d->failed)
-		encode_for_all(d);
-	for (uint32_t i = 0; i < d->frame_count && !d->failed; i++)
-		session_send(sock->session, d->frames[i]);
+	send_to(d, sock);
 }
 
 static struct room *find_room(const struct delivery *d, struct str name, struct str *key)
@@ -167,6 +181,8 @@ static void deliver(struct shard *shard, const struct bus_message *m)
 	struct room *room;
 	struct str name, key;
 
+	if (d.deliver->ack && d.edge->dialect->acks)
+		d.ack_id = asked_next_id(d.edge);
 	d.edge->mark++;
 	wire_list_walk(&d.deliver->except, &w);
 	while (wire_list_next(&w, &name))
@@ -174,6 +190,8 @@ static void deliver(struct shard *shard, const struct bus_message *m)
 			each_member(&d, room, true);
 	each_room(&d);
 	buf_reset(&d.edge->scratch);
+	if (d.deliver->ack && !d.failed)
+		asked_tell(shard, d.deliver->ack, d.asked_count);
 	for (uint32_t i = 0; i < d.found_count; i++)
 		command_run(d.found[i], d.deliver);
 	mem_free(d.found);

@@ -19,6 +19,7 @@ struct dialect {
 	bool renews;         /* tokens can be renewed: reminded of, and token:update is taken */
 	bool ws_pings;       /* the heartbeat is the WebSocket's own */
 	bool one_socket;     /* a connection ends with its socket */
+	bool acks;           /* its clients can acknowledge a broadcast */
 	const char *offered; /* where its clients are served, for a 404 */
 
 	/* ── in ── */
@@ -33,9 +34,12 @@ struct dialect {
 	void (*pretend)(struct buf *out, struct str event, struct str args);
 
 	/* ── out ── */
-	/* Frames of a DELIVER with this offset (may be empty), room for WIRE_MAX_PAYLOADS: 0, or E_NOMEM (count of them are made). */
+	/*
+	 * Frames of a DELIVER with this offset (may be empty), room for WIRE_MAX_PAYLOADS: 0, or E_NOMEM (count of them are made). ack_id: clients
+	 * are to acknowledge it by this id; 0: they are not.
+	 */
 	int (*encode)(struct edge *edge, const struct bus_message *m, struct str offset,
-		      struct frame **frames, uint32_t *count);
+		      uint32_t ack_id, struct frame **frames, uint32_t *count);
 	void (*emit)(struct sock *sock, struct str event, struct str args,
 		     struct blob *const *attachments, uint32_t attachment_count);
 	void (*ack)(struct sock *sock, uint64_t ack_id, struct str args,

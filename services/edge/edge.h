@@ -56,8 +56,9 @@ struct edge {
 	struct list lingering; /* parked ones that another edge has taken */
 	struct list tail;      /* struct tail_item of all shards, in the order of time */
 	uint64_t tail_count, tail_bytes;
-	uint64_t last_ref; /* of questions to routers */
-	struct buf offset; /* see shard_offset; valid while offset_bytes is not 0 */
+	uint64_t last_ref;    /* of questions to routers */
+	uint32_t last_ack_id; /* see asked.h; 0: none yet */
+	struct buf offset;    /* see shard_offset; valid while offset_bytes is not 0 */
 	size_t offset_bytes;
 	char tag[EDGE_TAG_BYTES];
 	struct bus_answerer *forwards; /* from other edges; NULL: EDGE_BIND is unset */

@@ -2,6 +2,7 @@
 /* A session as bytes: messages of proto/bus.def, each behind its length. */
 #include "common/base/clock.h"
 #include "common/base/mem.h"
+#include "services/edge/asked.h"
 #include "services/edge/handover.h"
 #include "services/edge/record.h"
 #include "services/edge/restore.h"
@@ -38,7 +39,7 @@ static bool next_part(struct str *rest, struct str *part)
 
 static int pack_socket(const struct sock *sock, struct buf *out)
 {
-	struct item_list rooms;
+	struct item_list rooms, asked;
 	struct wire_handed_socket m = {
 		.nsp = sock->nsp->name,
 		.sid = sock_id_of(sock),
@@ -63,7 +64,12 @@ static int pack_socket(const struct sock *sock, struct buf *out)
 	if (!err)
 		err = item_list_done(&rooms, &m.rooms);
 	if (!err)
+		err = asked_pack(sock, &asked, &m.asked);
+	else
+		asked = (struct item_list){ 0 };
+	if (!err)
 		err = add_part(out, WIRE_HANDED_SOCKET, &m);
+	item_list_fini(&asked);
 	item_list_fini(&rooms);
 	return err;
 }
@@ -115,6 +121,8 @@ static int unpack_socket(struct session *s, const struct wire_handed_socket *m)
 			return E_NOMEM;
 	}
 	sock->refresh_told = m->reminded;
+	if (asked_take(sock, &m->asked))
+		return E_SYNTAX;
 	if (!restore_handed(sock, &had) || room_take_all(sock, &m->rooms))
 		return E_NOMEM;
 	sock->restore->timer.fn = on_timeout;

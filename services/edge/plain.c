@@ -58,11 +58,12 @@ static void ack(struct sock *sock, uint64_t ack_id, struct str args,
 
 /* Binary attachments, which a Socket.IO server on the same Redis may send, have no form here: their placeholders are seen. */
 static int encode(struct edge *edge, const struct bus_message *m, struct str offset,
-		  struct frame **frames, uint32_t *count)
+		  uint32_t ack_id, struct frame **frames, uint32_t *count)
 {
 	const struct wire_deliver *d = &m->any.deliver;
 	struct buf *out = &edge->work;
 
+	(void)ack_id; /* its clients acknowledge nothing */
 	buf_reset(out);
 	plain_encode(out, d->event, m->payload[0], d->is_volatile ? STR_NONE : offset);
 	frames[0] = out->failed ? NULL : frame_new(buf_str(out), false);

@@ -333,7 +333,7 @@ static void hold(struct sock *sock, const struct bus_message *m, struct str offs
 	struct frame *frames[WIRE_MAX_PAYLOADS];
 	uint32_t n = 0;
 
-	if (sock->edge->dialect->encode(sock->edge, m, offset, frames, &n) && sock->session)
+	if (sock->edge->dialect->encode(sock->edge, m, offset, 0, frames, &n) && sock->session)
 		session_close(sock->session, METRIC_CLOSED_SLOW);
 	for (uint32_t i = 0; i < n; i++) {
 		sock_hold(sock, frames[i]);

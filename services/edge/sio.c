@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The dialect Socket.IO 5: packets in and out. What is below them (Engine.IO 4) is in session.c, polling.c and ws.c. */
+#include "services/edge/asked.h"
 #include "services/edge/deliver.h"
 #include "services/edge/dialect.h"
 #include "services/edge/front.h"
@@ -48,7 +49,7 @@ static void add_args(struct buf *out, struct str event, struct str args, struct 
 }
 
 static int encode(struct edge *edge, const struct bus_message *m, struct str offset,
-		  struct frame **frames, uint32_t *count)
+		  uint32_t ack_id, struct frame **frames, uint32_t *count)
 {
 	const struct wire_deliver *deliver = &m->any.deliver;
 	struct buf *out = &edge->work;
@@ -57,8 +58,10 @@ static int encode(struct edge *edge, const struct bus_message *m, struct str off
 	buf_reset(out);
 	buf_addc(out, '4');
 	sio_encode_head(out, attachments ? SIO_BINARY_EVENT : SIO_EVENT, attachments, deliver->nsp,
-			-1);
-	add_args(out, deliver->event, m->payload[0], offset, !deliver->is_volatile);
+			ack_id ? (int64_t)ack_id : -1);
+	/* Where there is an id the last argument is the handler's callback, and none is taken for an offset. */
+	add_args(out, deliver->event, m->payload[0], ack_id ? STR_NONE : offset,
+		 !deliver->is_volatile);
 	while (n <= attachments && !out->failed) {
 		frames[n] = frame_new(n == 0 ? buf_str(out) : m->payload[n], n > 0);
 		if (!frames[n])
@@ -199,7 +202,11 @@ void sock_receive(struct session *s, struct str text, const struct sio_packet *p
 		else
 			begin_event(sock, &event, packet);
 		break;
-	default: /* an ack of something nobody waits for */
+	case SIO_ACK:
+	case SIO_BINARY_ACK:
+		asked_on_ack(sock, packet->ack_id, packet->args, attachments, attachment_count);
+		break;
+	default:
 		break;
 	}
 }
@@ -292,6 +299,7 @@ static int close_code(enum metric reason)
 const struct dialect dialect_sio = {
 	.pid_key = { "pid", 3 },
 	.renews = true,
+	.acks = true,
 	.offered = "Socket.IO clients are served under /socket.io/",
 	.request = request,
 	.receive = receive,

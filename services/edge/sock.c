@@ -3,6 +3,7 @@
 
 #include "common/base/mem.h"
 #include "common/base/rnd.h"
+#include "services/edge/asked.h"
 #include "services/edge/dialect.h"
 #include "services/edge/record.h"
 #include "services/edge/restore.h"
@@ -216,6 +217,7 @@ static void end_work(struct sock *sock)
 	if (sock->op)
 		op_cancel(sock->op);
 	later_drop_all(sock);
+	asked_forget(sock);
 	restore_free(sock);
 	sock_drop_held(sock);
 	svc_cancel(sock->edge->svc, &sock->token_timer);

@@ -28,6 +28,7 @@ struct user {
 	char data[];
 };
 
+struct asked;
 struct later;
 struct membership;
 struct op;
@@ -62,6 +63,7 @@ struct sock {
 	struct list inbox;    /* struct parked */
 	size_t inbox_bytes;
 	struct later *laters; /* events that are due later; OWNED */
+	struct asked *asked;  /* acknowledgements the client owes; OWNED; NULL: never any */
 	uint64_t mark;        /* see deliver.c */
 	struct wheel_timer token_timer;
 };

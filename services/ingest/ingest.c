@@ -38,6 +38,10 @@ static void on_router_message(void *ctx, struct bus_link *link, const struct bus
 
 	if (m->id == WIRE_WATCHED)
 		source_redis_on_watched(ingest, m);
+	else if (m->id == WIRE_ASKED)
+		redis_acks_on_asked(ingest, &m->any.asked);
+	else if (m->id == WIRE_ACK)
+		redis_acks_on_ack(ingest, m);
 	else if (m->id == WIRE_LIFE)
 		life_out_on_life(ingest, link, &m->any.life);
 	else if (!router_query_on_message(ingest->queries, link, m))

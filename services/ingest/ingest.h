@@ -96,5 +96,7 @@ bool source_redis_ready(void *self, char reason[SVC_REASON_BYTES]); /* a svc_nee
 /* What routers say, see router_clnt_handlers. */
 void source_redis_on_fresh(struct ingest *ingest, struct bus_link *link);
 void source_redis_on_watched(struct ingest *ingest, const struct bus_message *m);
+void redis_acks_on_asked(struct ingest *ingest, const struct wire_asked *m);
+void redis_acks_on_ack(struct ingest *ingest, const struct bus_message *m);
 
 #endif

@@ -68,14 +68,12 @@ static void answer(struct fetch *f)
 {
 	struct source_redis *s = f->s;
 
-	buf_reset(&s->channel);
 	buf_reset(&s->out);
-	sioredis_add_response_channel(&s->channel, s->key, f->nsp);
 	if (f->kind == SIOREDIS_ALL_ROOMS)
 		sioredis_encode_rooms(f->id, buf_str(&f->items), &s->out);
 	else
 		sioredis_encode_sockets(f->id, buf_str(&f->items), &s->out);
-	source_redis_send(s);
+	source_redis_answer(s, f->nsp);
 	end(f);
 }
 

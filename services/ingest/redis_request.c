@@ -3,13 +3,6 @@
 #include "common/metrics/metrics.h"
 #include "services/ingest/source_redis.h"
 
-static void answer(struct source_redis *s, struct str nsp)
-{
-	buf_reset(&s->channel);
-	sioredis_add_response_channel(&s->channel, s->key, nsp);
-	source_redis_send(s);
-}
-
 /* Members of the rooms join, leave, or are disconnected. */
 static int act(struct source_redis *s, struct str nsp, const struct sioredis_request *r)
 {
@@ -17,33 +10,13 @@ static int act(struct source_redis *s, struct str nsp, const struct sioredis_req
 				    .nsp = nsp,
 				    .rooms = r->rooms,
 				    .except = r->except };
-	enum wire_verb verb = r->kind == SIOREDIS_JOIN    ? VERB_JOIN
-			      : r->kind == SIOREDIS_LEAVE ? VERB_LEAVE
-							  : VERB_DISCONNECT;
+	struct redis_wish wish = { .verb = r->kind == SIOREDIS_JOIN    ? VERB_JOIN
+					   : r->kind == SIOREDIS_LEAVE ? VERB_LEAVE
+								       : VERB_DISCONNECT };
 
-	return source_redis_publish(s, &e, verb, verb == VERB_DISCONNECT ? NULL : &r->targets);
-}
-
-/*
- * A broadcast whose clients are to acknowledge it. They get it, but what they answer is not collected: Roomwire counts as a server without clients, and the caller
- * does not wait for any.
- */
-static int broadcast(struct source_redis *s, struct str nsp, struct sioredis_request *r)
-{
-	int err;
-
-	if (!str_eq(r->event.nsp, nsp)) {
-		metrics_inc(METRIC_SIOREDIS_IGNORED);
-		return 0;
-	}
-	r->event.uid = r->uid;
-	err = source_redis_publish(s, &r->event, 0, NULL);
-	if (err)
-		return err;
-	buf_reset(&s->out);
-	sioredis_encode_client_count(r->id, 0, &s->out);
-	answer(s, nsp);
-	return 0;
+	if (wish.verb != VERB_DISCONNECT)
+		wish.targets = &r->targets;
+	return source_redis_publish(s, &e, &wish);
 }
 
 static int carry_out(struct source_redis *s, struct str nsp, struct sioredis_request *r)
@@ -63,11 +36,11 @@ static int carry_out(struct source_redis *s, struct str nsp, struct sioredis_req
 		if (r->id.n) { /* every server but the asker is waited for */
 			buf_reset(&s->out);
 			sioredis_encode_no_answer(r->id, &s->out);
-			answer(s, nsp);
+			source_redis_answer(s, nsp);
 		}
 		return 0;
 	case SIOREDIS_BROADCAST:
-		return broadcast(s, nsp, r);
+		return redis_acks_broadcast(s, nsp, r);
 	default:
 		metrics_inc(METRIC_SIOREDIS_IGNORED);
 		return 0;

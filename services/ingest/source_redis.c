@@ -57,7 +57,7 @@ static uint32_t make_payload(const struct sioredis_event *e, struct blob **paylo
 	return n;
 }
 
-static int pass_on(struct source_redis *s, const struct sioredis_event *e, struct wire_publish *m)
+static int send_on(struct source_redis *s, const struct sioredis_event *e, struct wire_publish *m)
 {
 	struct blob *payload[1 + SIOREDIS_BINS];
 	uint32_t n = make_payload(e, payload);
@@ -76,31 +76,13 @@ static int pass_on(struct source_redis *s, const struct sioredis_event *e, struc
 	return err;
 }
 
-int source_redis_publish(struct source_redis *s, const struct sioredis_event *e, uint64_t verb,
-			 const struct sioredis_names *targets)
+static int publish(struct source_redis *s, const struct sioredis_event *e, struct wire_publish *m)
 {
-	struct str all = STR(ROOM_ALL), joined[SIOREDIS_NAMES_MAX];
-	struct wire_publish m = {
-		.nsp = e->nsp,
-		.rooms = { .count = 1, .items = &all },
-		.event = e->event,
-		.except = names_list(&e->except, s->names[1]),
-		.is_volatile = e->is_volatile,
-		.attachments = e->bin_count,
-		.verb = verb,
-		.origin = ORIGIN_REDIS,
-	};
 	int err;
 
-	if (e->rooms.count)
-		m.rooms = names_list(&e->rooms, s->names[0]);
-	if (targets)
-		m.targets = names_list(targets, joined);
-	if (m.rooms.count == 0 || (targets && m.targets.count == 0))
-		return 0; /* nobody is there */
-	if (s->under_way >= (size_t)s->ingest->svc->conf.ingest_in_flight && !m.is_volatile)
+	if (s->under_way >= (size_t)s->ingest->svc->conf.ingest_in_flight && !m->is_volatile)
 		return E_FULL;
-	err = pass_on(s, e, &m);
+	err = send_on(s, e, m);
 	if (err == E_RANGE) {
 		metrics_inc(METRIC_SIOREDIS_IGNORED);
 		return 0;
@@ -110,10 +92,36 @@ int source_redis_publish(struct source_redis *s, const struct sioredis_event *e,
 	return err;
 }
 
+int source_redis_publish(struct source_redis *s, const struct sioredis_event *e,
+			 struct redis_wish *wish)
+{
+	struct str all = STR(ROOM_ALL), joined[SIOREDIS_NAMES_MAX];
+	struct wire_publish m = {
+		.nsp = e->nsp,
+		.rooms = { .count = 1, .items = &all },
+		.event = e->event,
+		.except = names_list(&e->except, s->names[1]),
+		.is_volatile = e->is_volatile && !wish->ack,
+		.attachments = e->bin_count,
+		.verb = wish->verb,
+		.origin = ORIGIN_REDIS,
+		.ack = wish->ack,
+		.ack_ms = wish->ack_ms,
+	};
+
+	if (e->rooms.count)
+		m.rooms = names_list(&e->rooms, s->names[0]);
+	if (wish->targets)
+		m.targets = names_list(wish->targets, joined);
+	wish->rooms = wish->targets && m.targets.count == 0 ? 0 : m.rooms.count;
+	return wish->rooms ? publish(s, e, &m) : 0;
+}
+
 /* ── from Redis ── */
 
 static int on_broadcast(struct source_redis *s, struct str nsp, struct str payload)
 {
+	struct redis_wish nothing = { 0 };
 	struct sioredis_event e;
 
 	if (sioredis_decode_event(s->decoder, payload, &e) || !str_eq(e.nsp, nsp)) {
@@ -122,7 +130,7 @@ static int on_broadcast(struct source_redis *s, struct str nsp, struct str paylo
 	}
 	if (str_eq(e.uid, s->uid))
 		return 0; /* what Roomwire sent comes back */
-	return source_redis_publish(s, &e, 0, NULL);
+	return source_redis_publish(s, &e, &nothing);
 }
 
 static int handle(struct source_redis *s, struct str nsp, bool is_request, struct str payload)
@@ -243,6 +251,13 @@ void source_redis_send(struct source_redis *s)
 		metrics_inc(METRIC_SIOREDIS_OUT);
 	buf_reset(&s->channel);
 	buf_reset(&s->out);
+}
+
+void source_redis_answer(struct source_redis *s, struct str nsp)
+{
+	buf_reset(&s->channel);
+	sioredis_add_response_channel(&s->channel, s->key, nsp);
+	source_redis_send(s);
 }
 
 /* ── who acts ── */
@@ -369,6 +384,7 @@ int source_redis_open(struct ingest *ingest)
 	s->decoder = sioredis_decoder_new(s->max_bytes * 2);
 	list_init(&s->waiting);
 	list_init(&s->fetching);
+	map_init(&s->asking, redis_acks_key_of);
 	buf_init(&s->channel, CHANNEL_BYTES);
 	buf_init(&s->out, OUT_BYTES);
 	buf_init(&s->scratch, OUT_BYTES);
@@ -396,7 +412,9 @@ void source_redis_drain(struct ingest *ingest)
 
 size_t source_redis_under_way(const struct ingest *ingest)
 {
-	return ingest->redis ? ingest->redis->under_way + ingest->redis->waiting_count : 0;
+	const struct source_redis *s = ingest->redis;
+
+	return s ? s->under_way + s->waiting_count + map_count(&s->asking) : 0;
 }
 
 void source_redis_close(struct ingest *ingest)
@@ -408,6 +426,7 @@ void source_redis_close(struct ingest *ingest)
 		return;
 	redis_lease_stop(&s->lease);
 	redis_fetch_close(s);
+	redis_acks_close(s);
 	adapt_redis_close(&s->subscriber);
 	adapt_redis_close(&s->commands);
 	ingest->redis = NULL;

@@ -2,8 +2,9 @@
 #include "common/base/mem.h"
 #include "common/log/log.h"
 #include "common/metrics/metrics.h"
-#include "services/router/life.h"
+#include "services/router/acks.h"
 #include "services/router/egress.h"
+#include "services/router/life.h"
 #include "services/router/persist.h"
 #include "services/router/room.h"
 #include "services/router/session.h"
@@ -61,6 +62,7 @@ static void forget_state(struct peer *peer)
 {
 	stop_waiting(peer);
 	orphan(peer);
+	acks_forget_peer(peer);
 	settle_forget(peer);
 	persist_forget_peer(peer);
 	life_forget_peer(peer);

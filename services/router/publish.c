@@ -7,6 +7,7 @@
 #include "common/base/mem.h"
 #include "common/log/log.h"
 #include "common/metrics/metrics.h"
+#include "services/router/acks.h"
 #include "services/router/egress.h"
 #include "services/router/persist.h"
 #include "services/router/room.h"
@@ -44,11 +45,13 @@ void publish_release(struct router *router, struct pending *pending)
 		complete(router, pending);
 }
 
-static struct message *make_message(struct router *router, const struct bus_message *m)
+/* ack: 0, or our number of it. */
+static struct message *make_message(struct router *router, const struct bus_message *m,
+				    uint64_t ack)
 {
 	const struct wire_publish *p = &m->any.publish;
 	struct wire_deliver d = {
-		.place = p->is_volatile ? 0 : router_next_place(router),
+		.place = p->is_volatile || ack ? 0 : router_next_place(router),
 		.uid_high = p->uid_high,
 		.uid_low = p->uid_low,
 		.nsp = p->nsp,
@@ -61,6 +64,7 @@ static struct message *make_message(struct router *router, const struct bus_mess
 		.verb = p->verb,
 		.targets = p->targets,
 		.user_id = p->user_id,
+		.ack = ack,
 	};
 	struct message *msg = mem_try(sizeof(*msg) + m->payload_count * sizeof(struct blob *));
 
@@ -100,6 +104,7 @@ static void send_to(struct peer *edge, struct message *msg, struct pending *pend
 			    &number);
 	if (!counted)
 		return;
+	acks_sent_to(pending->acks, err == 0);
 	if (err == 0 && bus_link_gone(edge->link)) {
 		metrics_inc(METRIC_ROUTED); /* kept for it, and not waited for */
 	} else if (err == 0 && peer_await(edge, number, pending) == 0) {
@@ -124,11 +129,11 @@ static void send_to_room(struct router *router, struct str nsp, struct str name,
 	buf_add(&router->key, name);
 	if (router->key.failed)
 		return;
-	room = pending ? room_get(router, buf_str(&router->key))
-		       : room_find(router, buf_str(&router->key));
+	room = msg->place ? room_get(router, buf_str(&router->key))
+			  : room_find(router, buf_str(&router->key));
 	for (uint32_t i = 0; room && i < room->edge_count; i++)
 		send_to(room->edges[i].peer, msg, pending);
-	if (room && pending)
+	if (room && msg->place)
 		room_remember(room, msg);
 }
 
@@ -182,12 +187,31 @@ static struct pending *make_pending(struct peer *publisher, const struct wire_pu
 	return pending;
 }
 
+static void send_kept(struct router *router, const struct wire_publish *p, struct message *msg,
+		      struct pending *pending)
+{
+	router->place = msg->place;
+	send_to_rooms(router, p, msg, pending);
+	persist_message(router, msg, pending);
+}
+
+/* Who is here now is to acknowledge it: nobody comes back to it. */
+static void send_asking(struct peer *publisher, const struct wire_publish *p, struct message *msg,
+			struct pending *pending, uint64_t ack)
+{
+	pending->acks = acks_begin(publisher, p, ack);
+	send_to_rooms(publisher->router, p, msg, pending);
+	acks_sent(pending->acks);
+	pending->acks = NULL;
+}
+
 static void publish_counted(struct peer *publisher, const struct bus_message *m)
 {
 	struct router *router = publisher->router;
 	const struct wire_publish *p = &m->any.publish;
 	struct pending *pending = make_pending(publisher, p);
-	struct message *msg = pending ? make_message(router, m) : NULL;
+	uint64_t ack = p->ack && !publisher->edge ? ++router->last_ack : 0;
+	struct message *msg = pending ? make_message(router, m, ack) : NULL;
 	uint64_t note = (uint64_t)(uintptr_t)pending;
 
 	if (!msg) {
@@ -197,12 +221,13 @@ static void publish_counted(struct peer *publisher, const struct bus_message *m)
 		ask_again(publisher, (struct pending *)(uintptr_t)note, p->ref);
 		pending->uid_high = pending->uid_low = 0; /* the note is the first one's */
 	} else {
-		router->place = msg->place;
 		metrics_inc(METRIC_PUBLISHED);
 		metrics_set(METRIC_EVENT_IDS, idset_count(&router->ids));
-		send_to_rooms(router, p, msg, pending);
+		if (ack)
+			send_asking(publisher, p, msg, pending, ack);
+		else
+			send_kept(router, p, msg, pending);
 		egress_copy(router, p, msg);
-		persist_message(router, msg, pending);
 		publish_release(router, pending);
 		message_unref(&msg);
 		return;
@@ -231,7 +256,7 @@ void publish_on_message(struct peer *peer, const struct bus_message *m)
 		publish_counted(peer, m);
 		return;
 	}
-	msg = make_message(peer->router, m);
+	msg = make_message(peer->router, m, 0);
 	if (msg) {
 		send_to_rooms(peer->router, p, msg, NULL);
 		egress_copy(peer->router, p, msg);

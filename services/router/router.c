@@ -5,6 +5,7 @@
 #include "common/base/mem.h"
 #include "common/log/log.h"
 #include "common/metrics/metrics.h"
+#include "services/router/acks.h"
 #include "services/router/claim.h"
 #include "services/router/directory.h"
 #include "services/router/life.h"
@@ -68,6 +69,12 @@ void router_dispatch(struct peer *peer, const struct bus_message *m)
 		break;
 	case WIRE_LIFE_DONE:
 		life_on_done(peer, &m->any.life_done);
+		break;
+	case WIRE_ASKED:
+		acks_on_asked(peer, &m->any.asked);
+		break;
+	case WIRE_ACK:
+		acks_on_ack(peer, m);
 		break;
 	case WIRE_CLAIM:
 		claim_on_claim(peer, &m->any.claim);
@@ -139,7 +146,10 @@ int router_start(struct svc *svc, void *self)
 	map_init(&router->rooms, room_key_of);
 	map_init(&router->sessions, session_pid_of);
 	map_init(&router->users, directory_user_of);
+	list_init(&router->asking);
+	map_init(&router->acks, acks_key_of);
 	router->place = router->born = router->floor = router_next_place(router);
+	router->last_ack = router->born;
 	idset_init(&router->ids, (size_t)svc->conf.event_id_count,
 		   (uint64_t)svc->conf.event_id_seconds * 1000);
 	idset_init(&router->claims, (size_t)svc->conf.event_id_count, CLAIM_LEASE_MS);
@@ -188,6 +198,7 @@ void router_stop(struct svc *svc, void *self)
 	presence_fini(router);
 	map_fini(&router->sessions);
 	map_fini(&router->users);
+	map_fini(&router->acks);
 	life_close(router);
 	idset_fini(&router->ids);
 	idset_fini(&router->claims);

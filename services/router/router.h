@@ -20,6 +20,7 @@
 #include "common/bus/bus_link.h"
 #include "common/svc/svc.h"
 
+struct acks;
 struct egress;
 struct room;
 
@@ -30,7 +31,8 @@ struct pending {
 	struct peer *publisher; /* NULL: gone, nobody waits for the answer */
 	uint64_t ref;
 	uint64_t uid_high, uid_low;
-	uint32_t wait; /* edges that have not acknowledged */
+	struct acks *acks; /* while it is sent; NULL: none are wanted, or not taken */
+	uint32_t wait;     /* edges that have not acknowledged */
 };
 
 /* A further PUBLISH of a pending event. */
@@ -108,6 +110,9 @@ struct router {
 	struct map users;    /* struct session_user */
 	struct tree sids;    /* struct session by namespace and socket id */
 	struct tree rolls;   /* struct roll: rooms with members among the sessions */
+	struct map acks;     /* struct acks by number */
+	struct list asking;  /* the same */
+	uint64_t last_ack;   /* number of one; those of the next life are greater */
 	struct map returned; /* struct message by place, until settled */
 	struct list early;   /* struct early, until settled */
 	uint64_t mark;

@@ -139,6 +139,7 @@ struct publish {
 	const char *rooms[ROOMS_MAX + 1];
 	bool is_volatile;
 	uint64_t attachments; /* claimed; one payload frame is sent */
+	uint64_t ack, ack_ms;
 };
 
 static inline void publish(struct node *n, struct publish p)
@@ -149,7 +150,9 @@ static inline void publish(struct node *n, struct publish p)
 				  .nsp = STR("/"),
 				  .event = STR("e"),
 				  .is_volatile = p.is_volatile,
-				  .attachments = p.attachments };
+				  .attachments = p.attachments,
+				  .ack = p.ack,
+				  .ack_ms = p.ack_ms };
 	char envelope[BUS_ENVELOPE_BYTES];
 	struct blob *body;
 	struct str frames[3];

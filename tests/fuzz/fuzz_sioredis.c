@@ -67,6 +67,21 @@ static void check_round(const struct sioredis_event *e)
 	sioredis_decoder_free(&second);
 }
 
+/* What a client answers, to whom has asked: read by Node servers as one map. */
+static void check_ack(struct sioredis_decoder *d, const struct sioredis_request *r)
+{
+	struct buf scratch = BUF_INIT(4 * MAX_BYTES), out = BUF_INIT(4 * MAX_BYTES);
+	struct sioredis_request back;
+
+	if (sioredis_encode_ack(r->id, r->event.args, r->event.bins, r->event.bin_count, &scratch,
+				&out) == 0) {
+		must(sioredis_decode_request(d, buf_str(&out), &back) == 0);
+		must(back.kind == SIOREDIS_ACK);
+	}
+	buf_fini(&scratch);
+	buf_fini(&out);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct sioredis_decoder *d = sioredis_decoder_new(MAX_BYTES);
@@ -84,8 +99,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	if (sioredis_decode_request(d, str_make(exact, size), &r) == 0) {
 		must(r.rooms.count <= SIOREDIS_NAMES_MAX);
-		if (r.kind == SIOREDIS_BROADCAST)
+		if (r.kind == SIOREDIS_BROADCAST) {
+			struct sioredis_decoder *second = sioredis_decoder_new(4 * MAX_BYTES);
+
 			check_args(&r.event);
+			if (r.id.n)
+				check_ack(second, &r);
+			sioredis_decoder_free(&second);
+		}
 	}
 	free(exact);
 	sioredis_decoder_free(&d);
