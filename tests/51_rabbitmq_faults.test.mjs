@@ -60,20 +60,20 @@ async function assertAll(client, count) {
 	assert.deepEqual(got, range(count), 'in the order of the queue');
 }
 
-scenario('3,000 events with ids through a slowed broker, a killed router, a killed ingest and a killed broker: once and in order', { timeout: 180_000 }, async () => {
+scenario('10,000 events with ids through a slowed broker, a killed router, a killed ingest and a killed broker: once and in order', { timeout: 180_000 }, async () => {
 	await withRoomwire({}, async ({ rw, vhost }) => {
 		const { broker } = fixture;
 		const client = await member(rw);
-		const count = 3000;
+		const count = 10_000;
 		const faults = new Map([
-			[500, async () => {
+			[1500, async () => {
 				broker.freeze();
 				await new Promise((resolve) => { setTimeout(resolve, 3000); });
 				broker.thaw();
 			}],
-			[1000, () => rw.killAndWait('router')],
-			[1500, () => rw.killAndWait('ingest')],
-			[2000, async () => {
+			[3500, () => rw.killAndWait('router')],
+			[5500, () => rw.killAndWait('ingest')],
+			[7500, async () => {
 				await broker.kill();
 				await broker.start();
 			}],

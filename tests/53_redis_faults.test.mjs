@@ -2,6 +2,7 @@
 /* Redis and ingests come and go while Node servers and Roomwire share an application. */
 import assert from 'node:assert/strict';
 import { connect, Roomwire, scenario, useFixture, waitFor } from './harness.mjs';
+import { waitReplaced } from './lib/cluster.mjs';
 import { emitter, NodeServer } from './lib/nodeio.mjs';
 import { Redis } from './lib/redis.mjs';
 
@@ -169,6 +170,35 @@ scenario('routers are stopped while 10,000 events come from Redis: all arrive, i
 	const wanted = Array.from({ length: count }, (_, n) => n);
 	for (const client of clients) {
 		await waitFor(() => client.received('news').length >= count, { what: 'all of them', deadlineMs: 20_000 });
+		assert.deepEqual(client.received('news'), wanted);
+	}
+});
+
+scenario('routers are killed while 10,000 events come from Redis: all arrive, in order, once', { timeout: 90_000 }, async () => {
+	const { room, clients } = await members();
+	const routers = Object.keys(fixture.rw.processes).filter((name) => name.startsWith('router'));
+	const count = 10_000;
+	const killing = [];
+	const killed = (name) => {
+		const { pid } = fixture.rw.processes[name];
+		process.kill(pid, 'SIGKILL');
+		return waitReplaced(fixture.rw, name, pid);
+	};
+	for (let n = 0; n < count; n++) {
+		fixture.node.io.to(room).emit('news', n);
+		if (n % 3000 === 1500)
+			killing.push(...routers.map(killed));
+		if (n % 25 === 24) { /* no faster than Redis passes them on, so that they flow while routers are away */
+			await fixture.redis.command('PING');
+			await clients[2].nextArgs('news', { where: (got) => got >= n - 1000 });
+		}
+		if (killing.length > 0 && n % 3000 === 2500)
+			await Promise.all(killing.splice(0));
+	}
+	await Promise.all(killing);
+	const wanted = Array.from({ length: count }, (_, n) => n);
+	for (const client of clients) {
+		await waitFor(() => client.received('news').length >= count, { what: 'all of them', deadlineMs: 40_000 });
 		assert.deepEqual(client.received('news'), wanted);
 	}
 });
