@@ -1,10 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The Engine.IO 4 protocol by hand: handshake, payloads, heartbeat, close and upgrade. */
 import assert from 'node:assert/strict';
-import { endpoint, http, Polling, Raw, scenario, SEPARATOR, tcp, useRoomwire, waitFor, within, wsRefusal } from './harness.mjs';
+import { endpoint, http, pollAnswered, Polling, pollUnderWay, Raw, Roomwire, scenario, SEPARATOR, tcp, useFixture, waitFor, within, wsRefusal } from './harness.mjs';
 
-const fixture = useRoomwire({ profile: 'conformance' });
+const fixture = useFixture(async (things) => {
+	/* the profile's own figures, too short for a busy machine wherever they are not what is tested */
+	things.own = await new Roomwire({ profile: 'conformance' }).start();
+	const env = { PING_TIMEOUT_MS: '10000', CONNECT_TIMEOUT_MS: '10000' };
+	things.beating = await new Roomwire({ profile: 'conformance', env }).start();
+	things.rw = await new Roomwire({ profile: 'conformance', env: { ...env, PING_INTERVAL_MS: '10000' } }).start();
+});
 const url = () => fixture.rw.url;
+const ownUrl = () => fixture.own.url;
+const beatingUrl = () => fixture.beating.url;
 const PING_INTERVAL_MS = 300;
 const PING_TIMEOUT_MS = 200;
 
@@ -17,8 +25,8 @@ function assertHandshake(handshake, upgrades) {
 }
 
 /* A long-polling session that is connected to "/", with the CONNECT answer and the auth event taken. */
-async function connectedPolling() {
-	const session = await Polling.open(url());
+async function connectedPolling(at = url()) {
+	const session = await Polling.open(at);
 	assert.equal((await session.post('40')).status, 200);
 	const [answer] = await session.packets(2);
 	assert.match(answer, /^40\{"sid":"[^"]+"\}$/);
@@ -42,12 +50,12 @@ async function probed(session) {
 }
 
 scenario('long-polling: the handshake names the session and its figures', async () => {
-	const session = await Polling.open(url());
+	const session = await Polling.open(ownUrl());
 	assertHandshake(session.handshake, ['websocket']);
 });
 
 scenario('WebSocket: the handshake names the session and offers no upgrade', async () => {
-	const raw = await Raw.open(url());
+	const raw = await Raw.open(ownUrl());
 	assertHandshake(raw.handshake, []);
 });
 
@@ -162,21 +170,18 @@ scenario('WebSocket: text where an attachment is due closes the connection', asy
 
 scenario('long-polling: a second poll at the same time ends the session', async () => {
 	const session = await connectedPolling();
-	const first = session.get();
-	await http(`${url()}/nowhere`); /* a round trip: the first poll is under way before the second one */
-	const second = await session.get();
+	const answers = await Promise.all([session.get(), session.get()]);
+	const [first, second] = answers.sort((a, b) => a.status - b.status); /* whichever came first */
+	assert.deepEqual([first.status, first.text], [200, '1']);
 	assert.equal(second.status, 400);
-	const { status, text } = await first;
-	assert.deepEqual([status, text], [200, '1']);
 	await assertClosed(session);
 });
 
 scenario('long-polling: a close packet ends the session and the poll under way', async () => {
 	const session = await connectedPolling();
-	const [poll, post] = await Promise.all([session.get(), session.post('1')]);
-	assert.equal(post.status, 200);
-	assert.equal(poll.status, 200);
-	assert.equal(poll.text, '6');
+	const poll = await pollUnderWay(session);
+	assert.equal((await session.post('1')).status, 200);
+	await pollAnswered(poll, '6');
 	await assertClosed(session);
 });
 
@@ -187,7 +192,7 @@ scenario('WebSocket: a close packet ends the connection', async () => {
 });
 
 scenario('long-polling: pings come at their interval and pongs keep the session', async () => {
-	const session = await connectedPolling();
+	const session = await connectedPolling(beatingUrl());
 	const started = Date.now();
 	for (let i = 0; i < 3; i++) {
 		const { status, text } = await session.get();
@@ -198,7 +203,7 @@ scenario('long-polling: pings come at their interval and pongs keep the session'
 });
 
 scenario('WebSocket: pings come at their interval and pongs keep the connection', async () => {
-	const socket = await Raw.open(url(), { pong: false });
+	const socket = await Raw.open(beatingUrl(), { pong: false });
 	const started = Date.now();
 	for (let i = 0; i < 3; i++) {
 		assert.equal(await socket.next(), '2');
@@ -209,17 +214,20 @@ scenario('WebSocket: pings come at their interval and pongs keep the connection'
 });
 
 scenario('WebSocket: a missing pong closes the connection after the ping timeout', async () => {
-	const socket = await Raw.join(url(), { pong: false });
+	const began = Date.now();
+	const socket = await Raw.join(ownUrl(), { pong: false });
 	await socket.next((packet) => packet === '2');
 	const asked = Date.now();
 	await socket.end();
-	assert.ok(Date.now() - asked >= PING_TIMEOUT_MS - 50, 'not before the timeout');
-	assert.ok(Date.now() - asked < PING_TIMEOUT_MS + 2000, 'not much later');
+	assert.ok(Date.now() - began >= PING_INTERVAL_MS + PING_TIMEOUT_MS - 50, 'not before the timeout');
+	assert.ok(Date.now() - asked < PING_TIMEOUT_MS + 5000, 'not much later');
 });
 
 scenario('long-polling: a missing pong ends the session after the ping timeout', async () => {
-	const session = await connectedPolling();
-	assert.equal((await session.get()).text, '2');
+	const session = await waitFor(async () => { /* it has half a second to be connected and polled */
+		const one = await connectedPolling(ownUrl());
+		return (await one.get()).text === '2' && one;
+	}, { what: 'a ping' });
 	await waitFor(async () => (await session.post('42["message"]')).status === 400 || null,
 		{ what: 'the session to be over', everyMs: PING_INTERVAL_MS + PING_TIMEOUT_MS });
 	await assertClosed(session);
@@ -303,8 +311,8 @@ scenario('a session whose client vanishes is taken down', async () => {
 	await waitFor(async () => await fixture.rw.metric('edge', 'roomwire_connections') <= before, { what: 'the connection to be gone' });
 });
 
-scenario('a connection that never finishes its request line is closed', { timeout: 60_000 }, async () => {
+scenario('a connection that never finishes its request line is closed', { timeout: 120_000 }, async () => {
 	const connection = tcp(url());
 	connection.socket.write('GET /socket.io/?EIO=4');
-	await within(connection.ended, { what: 'an unfinished handshake to be closed', deadlineMs: 15_000 });
+	await within(connection.ended, { what: 'an unfinished handshake to be closed' });
 });

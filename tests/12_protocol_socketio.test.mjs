@@ -6,7 +6,7 @@ import { both, join, joined, talk, TRANSPORTS } from './lib/rawtalk.mjs';
 
 const fixture = useRoomwire({
 	profile: 'conformance',
-	env: { PING_INTERVAL_MS: '5000', PING_TIMEOUT_MS: '5000' }, /* heartbeats are tested elsewhere */
+	env: { PING_INTERVAL_MS: '5000', PING_TIMEOUT_MS: '5000', CONNECT_TIMEOUT_MS: '3000' }, /* heartbeats are tested elsewhere */
 });
 const url = () => fixture.rw.url;
 

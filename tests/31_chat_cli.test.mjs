@@ -2,7 +2,7 @@
 /* chat: token, tail and publish of the command line; the names of the document's environment. */
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
-import { Roomwire, scenario, useFixture, waitFor } from './harness.mjs';
+import { Roomwire, scenario, useFixture, waitFor, within } from './harness.mjs';
 import { startChild, stopChild } from './lib/children.mjs';
 import { BIN, REPO } from './lib/paths.mjs';
 import { cleanEnv } from './lib/roomwire.mjs';
@@ -24,8 +24,8 @@ function run(args, env = {}) {
 
 async function finish(args, env) {
 	const run1 = run(args, env);
-	await waitFor(() => run1.child.exitCode !== null, { what: `roomwire ${args[0]} to end` });
-	return { code: run1.child.exitCode, out: run1.out, errors: run1.errors };
+	const { code } = await within(run1.child.exited, { what: `roomwire ${args[0]} to end` }); /* and what it printed to be read */
+	return { code, out: run1.out, errors: run1.errors };
 }
 
 scenario('token, tail and publish speak the dialect of the profile; JWT_DEV is the secret', async () => {

@@ -5,7 +5,8 @@ import { now, Roomwire, scenario, sign, useFixture, waitFor } from './harness.mj
 import { dialPlain, refusedPlain } from './lib/plain.mjs';
 
 const fixture = useFixture(async (things) => {
-	things.rw = await new Roomwire({ profile: 'chat', env: { MAX_CONNECTIONS_PER_USER: '2', PING_INTERVAL_MS: '300', PING_TIMEOUT_MS: '300', MAX_PAYLOAD: '60000' } }).start();
+	things.rw = await new Roomwire({ profile: 'chat', env: { MAX_CONNECTIONS_PER_USER: '2', MAX_PAYLOAD: '60000' } }).start();
+	things.beating = await new Roomwire({ profile: 'chat', env: { PING_INTERVAL_MS: '300', PING_TIMEOUT_MS: '2000' } }).start();
 	things.listed = await new Roomwire({ profile: 'chat', env: { CORS_ORIGINS: 'https://a.example', MAX_CONNECTIONS_PER_ADDRESS: '2' } }).start();
 });
 const url = () => fixture.rw.url;
@@ -116,16 +117,18 @@ scenario('messages sent before the welcome are worked on in their order', async 
 });
 
 scenario('a client that answers pings stays, one that does not is closed', async () => {
-	const lively = await dialPlain(url(), { token: token() });
-	const deaf = await dialPlain(url(), { token: token(), autoPong: false });
-	const { code } = await deaf.end({ deadlineMs: 5000 });
+	const { beating } = fixture;
+	const own = (sub) => beating.token({ sub });
+	const lively = await dialPlain(beating.url, { token: own('lively') });
+	const deaf = await dialPlain(beating.url, { token: own('deaf'), autoPong: false });
+	const { code } = await deaf.end();
 	assert.ok(code === 1000 || code === 1006, `code ${code}`);
 	await lively.settled();
-	assert.ok(await fixture.rw.metric('edge', 'roomwire_closed_total') > 0);
+	await waitFor(async () => await beating.metric('edge', 'roomwire_closed_total') === 1, { what: 'one to be counted' });
 });
 
 scenario('a token that ends is told and closes with 1008', async () => {
-	const client = await dialPlain(url(), { token: token({ exp: now() - 28 }) });
+	const client = await dialPlain(url(), { token: token({ exp: now() - 25 }) });
 	assert.equal((await client.next('error')).code, 'AUTH_TOKEN_EXPIRED');
 	assert.equal((await client.end()).code, 1008);
 });

@@ -37,7 +37,7 @@ scenario('a message reaches all members with the object of the document, the sen
 		const { id, createdAt, ...rest } = await client.next('message');
 		assert.match(id, UUID);
 		assert.match(createdAt, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
-		assert.ok(Math.abs(Date.parse(createdAt) - began) < 5000);
+		assert.ok(Date.parse(createdAt) >= began - 1000 && Date.parse(createdAt) <= Date.now() + 1000);
 		assert.deepEqual(rest, { roomId: room, senderType: 'human', senderId: 'alice', content: 'Hello! ✓ "quoted"', attachments: [] });
 	}
 	assert.equal(alice.received('message')[0].id, bob.received('message')[0].id);
@@ -222,7 +222,7 @@ scenario('typing ends by itself after 5 s, and not where something else was said
 	await dave.next('presence', { where: (p) => p.userId === 'alice' && p.status === 'typing' });
 	await dave.next('presence', { where: (p) => p.userId === 'alice' && p.status === 'online' && Date.now() - began > 4000 });
 	const took = Date.now() - began;
-	assert.ok(took > 4800 && took < 7000, `after ${took} ms`);
+	assert.ok(took > 4800 && took < 10_000, `after ${took} ms`);
 	const after = dave.inbox.all.slice(dave.inbox.all.findIndex(({ type, payload }) => type === 'presence' && payload.status === 'typing'));
 	assert.deepEqual(after.filter(({ payload }) => payload?.status === 'online').map(({ payload }) => payload.userId), ['alice']);
 	carol.assertNone('error');

@@ -6,19 +6,27 @@ import { processesOf, waitReplaced } from './lib/cluster.mjs';
 import { signal } from './lib/children.mjs';
 import { connectionsOf, dialPlain, resume } from './lib/plain.mjs';
 
-const GRACE_MS = 1500;
 const fixture = useFixture(async (things) => {
 	things.rw = await new Roomwire({ profile: 'chat', edges: 2, routers: 2, env: { PRESENCE_GRACE_SECONDS: '1', DRAIN_SECONDS: '2' } }).start();
+	/* who is to come back in time has some, on any machine */
+	things.patient = await new Roomwire({ profile: 'chat', edges: 2, routers: 2, env: { PRESENCE_GRACE_SECONDS: '4', DRAIN_SECONDS: '2' } }).start();
 	things.slow = await new Roomwire({ profile: 'chat', env: {} }).start();
 	things.off = await new Roomwire({ profile: 'chat', env: { RECOVERY_SECONDS: '0', PRESENCE_GRACE_SECONDS: '0' } }).start();
 });
 let serial = 0;
 const someRoom = () => `room-${serial++}`;
-const token = (sub) => fixture.rw.token({ sub });
+const token = (sub, rw = fixture.rw) => rw.token({ sub });
 const as = (sub, rw = fixture.rw) => dialPlain(rw.url, { token: rw.token({ sub }), name: sub });
 const said = (client, userId) => client.received('presence').filter((p) => p.userId === userId).map(({ status }) => status);
 const hears = (client, roomId, userId, status, options) => client.next('presence', { where: (p) => p.roomId === roomId && p.userId === userId && p.status === status, ...options });
-const pass = (ms) => new Promise((resolve) => { setTimeout(resolve, ms); });
+/* The grace time of whoever went before this call is over: that of somebody who went later was. */
+async function graceOver(client, room, rw = fixture.rw) {
+	const sub = `marker-${serial++}`;
+	const marker = await (await as(sub, rw)).join(room);
+	await hears(client, room, sub, 'online');
+	marker.cut();
+	await hears(client, room, sub, 'offline');
+}
 
 scenario('the first connection in a room is told to the others, not to itself; the second is not', async () => {
 	const room = someRoom();
@@ -37,17 +45,20 @@ scenario('the first connection in a room is told to the others, not to itself; t
 });
 
 scenario('leaving with the last connection is told at once, with another one it is not', async () => {
+	const { patient } = fixture;
 	const room = someRoom();
-	const bob = await (await as('bob')).join(room);
-	const [one, two] = [await (await as('alice')).join(room), await (await as('alice')).join(room)];
+	const bob = await (await as('bob', patient)).join(room);
+	const [one, two] = [await (await as('alice', patient)).join(room), await (await as('alice', patient)).join(room)];
+	await hears(bob, room, 'alice', 'online');
 	one.say('leave', { roomId: room });
 	await one.next('room_update');
-	await bob.settled();
+	await (await as('carol', patient)).join(room);
+	await hears(bob, room, 'carol', 'online');
 	assert.deepEqual(said(bob, 'alice'), ['online']);
 	const began = Date.now();
 	two.say('leave', { roomId: room });
 	await hears(bob, room, 'alice', 'offline');
-	assert.ok(Date.now() - began < 900, 'without grace');
+	assert.ok(Date.now() - began < 3900, 'without grace');
 	await two.join(room);
 	await waitFor(() => said(bob, 'alice').length === 3, { what: 'alice to be online again' });
 	assert.deepEqual(said(bob, 'alice'), ['online', 'offline', 'online']);
@@ -62,7 +73,8 @@ for (const how of ['close', 'cut']) {
 			for (const client of [bob, one, two])
 				await client.join(room);
 		one[how]();
-		await pass(GRACE_MS + 500);
+		for (const room of rooms)
+			await graceOver(bob, room);
 		assert.deepEqual(said(bob, 'alice'), ['online', 'online']);
 		const began = Date.now();
 		two[how]();
@@ -74,15 +86,16 @@ for (const how of ['close', 'cut']) {
 }
 
 for (const [what, comeBack] of [
-	['recovered', async (was) => assert.equal((await resume(fixture.rw.url, was, { token: token('alice') })).resumed.recovered, true)],
-	['as a new one', async (was, room) => (await as('alice')).join(room)]]) {
+	['recovered', async (was, rw) => assert.equal((await resume(rw.url, was, { token: token('alice', rw) })).resumed.recovered, true)],
+	['as a new one', async (was, rw, room) => (await as('alice', rw)).join(room)]]) {
 	scenario(`a user who returns within the grace time ${what} is never shown offline`, async () => {
+		const { patient } = fixture;
 		const room = someRoom();
-		const bob = await (await as('bob')).join(room);
-		const was = await (await as('alice')).join(room);
+		const bob = await (await as('bob', patient)).join(room);
+		const was = await (await as('alice', patient)).join(room);
 		was.cut();
-		await comeBack(was, room);
-		await pass(GRACE_MS + 500);
+		await comeBack(was, patient, room);
+		await graceOver(bob, room, patient);
 		assert.deepEqual(said(bob, 'alice'), ['online']);
 	});
 }
@@ -106,7 +119,7 @@ scenario('by default the grace time is 5 seconds', async () => {
 	alice.close();
 	await hears(bob, 'r', 'alice', 'offline');
 	const took = Date.now() - began;
-	assert.ok(took > 4700 && took < 7000, `${took} ms`);
+	assert.ok(took > 4700 && took < 10_000, `${took} ms`);
 });
 
 scenario('with recovery off, and without grace, it is told just the same', async () => {
@@ -120,26 +133,35 @@ scenario('with recovery off, and without grace, it is told just the same', async
 	}
 });
 
-scenario('kill -9 of a user\'s edge: offline is told by those who are left; those who come back are not', { timeout: 90_000 }, async () => {
+/* Members of the room, at least so many at each edge: {edge: users}. */
+async function usersAtEach(rw, room, least) {
+	const found = Object.fromEntries(Object.keys(processesOf(rw, 'edge')).map((name) => [name, []]));
+	await waitFor(async () => Object.values(await connectionsOf(rw)).every((count) => count === 0), { what: 'connections of before to be gone' });
+	for (let i = 0; Object.values(found).some((users) => users.length < least); i++) {
+		const before = await connectionsOf(rw);
+		const user = await (await as(`u${i}`, rw)).join(room);
+		const after = await connectionsOf(rw);
+		found[Object.keys(found).find((name) => after[name] > before[name])].push(user);
+	}
+	return found;
+}
+
+scenario('kill -9 of a user\'s edge: offline is told by those who are left; those who come back are not', { timeout: 120_000 }, async () => {
+	const rw = fixture.patient;
 	const room = someRoom();
-	const users = await Promise.all([...Array(6).keys()].map(async (i) => (await as(`u${i}`)).join(room)));
-	const counts = await connectionsOf(fixture.rw);
-	const name = Object.keys(counts).sort((a, b) => counts[b] - counts[a])[0];
-	const { pid } = fixture.rw.processes[name];
+	const at = await usersAtEach(rw, room, 3);
+	const [[name, [back, ...away]], [, [there]]] = Object.entries(at);
+	const { pid } = rw.processes[name];
 	assert.ok(signal(pid, 'SIGKILL'));
-	await Promise.all(users.map(async (user) => { user.gone = await Promise.race([user.closed.then(() => true), pass(500)]); }));
-	const there = users.find((user) => !user.gone) ?? await (await as('watcher')).join(room);
-	const gone = users.filter((user) => user.gone);
-	assert.ok(gone.length > 0);
-	const [back, ...away] = gone;
-	await waitFor(() => resume(fixture.rw.url, back, { token: token(back.name) }), { what: 'the one to come back', everyMs: 50 });
+	await Promise.all([back, ...away].map((user) => user.end()));
+	await waitFor(() => resume(rw.url, back, { token: token(back.name, rw) }), { what: 'the one to come back', everyMs: 50 });
 	for (const user of away)
-		await hears(there, room, user.name, 'offline', { deadlineMs: 15_000 });
+		await hears(there, room, user.name, 'offline');
 	assert.ok(!said(there, back.name).includes('offline'));
-	await waitReplaced(fixture.rw, name, pid);
+	await waitReplaced(rw, name, pid);
 });
 
-scenario('kill -9 of routers: nobody is shown twice, and who goes afterwards is shown offline', { timeout: 90_000 }, async () => {
+scenario('kill -9 of routers: nobody is shown twice, and who goes afterwards is shown offline', { timeout: 120_000 }, async () => {
 	const room = someRoom();
 	const bob = await (await as('bob')).join(room);
 	const alice = await (await as('alice')).join(room);
@@ -150,8 +172,8 @@ scenario('kill -9 of routers: nobody is shown twice, and who goes afterwards is 
 		await waitReplaced(fixture.rw, name, pid);
 	}
 	carol.cut();
-	await hears(bob, room, 'carol', 'offline', { deadlineMs: 15_000 });
-	await pass(GRACE_MS);
+	await hears(bob, room, 'carol', 'offline');
+	await graceOver(bob, room);
 	assert.deepEqual(said(bob, 'alice'), ['online']);
 	alice.say('leave', { roomId: room });
 	await hears(bob, room, 'alice', 'offline');

@@ -168,7 +168,7 @@ async function assertAll(followers, count) {
 }
 
 for (const kind of ['edge', 'router']) {
-	scenario(`kill -9 of an ${kind}: everybody has every message once, in order, and is recovered`, { timeout: 90_000 }, async () => {
+	scenario(`kill -9 of an ${kind}: everybody has every message once, in order, and is recovered`, { timeout: 120_000 }, async () => {
 		const room = someRoom();
 		const followers = await Promise.all([...Array(8).keys()].map((i) => following(`f${i}`, room)));
 		const stream = new Stream(fixture.rw, room, { gapMs: 2 }).start();
@@ -186,7 +186,7 @@ for (const kind of ['edge', 'router']) {
 	});
 }
 
-scenario('a drained edge closes with 1001, and its clients come back recovered', { timeout: 90_000 }, async () => {
+scenario('a drained edge closes with 1001, and its clients come back recovered', { timeout: 120_000 }, async () => {
 	const room = someRoom();
 	const followers = await Promise.all([...Array(8).keys()].map((i) => following(`d${i}`, room)));
 	const first = followers.map(({ client }) => client);

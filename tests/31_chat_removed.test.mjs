@@ -19,6 +19,9 @@ scenario('every connection of the user hears it, then nothing of the room, and c
 	const [alice, , , bob] = clients;
 	bob.say('message', { roomId: 'r', content: 'gone?' });
 	await bob.next('message');
+	await fixture.rw.publish({ rooms: ['other'], event: 'marker', data: {} }); /* the one router's word after all this, at either edge */
+	for (const client of clients)
+		await client.next('marker');
 	for (const client of clients.slice(0, 3)) {
 		client.say('message', { roomId: 'r', content: 'x' });
 		assert.equal((await client.next('error')).code, 'FORBIDDEN');

@@ -2,7 +2,7 @@
 /* POST /v1/events: a domain event through the profile's mapping. */
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
-import { connect, Roomwire, scenario, useRoomwire } from './harness.mjs';
+import { connect, Roomwire, scenario, useRoomwire, waitFor } from './harness.mjs';
 import { AGENT, roomOf, TICKET } from './lib/opsdesk.mjs';
 
 const fixture = useRoomwire({ profile: 'opsdesk' });
@@ -85,7 +85,7 @@ scenario('a router that does not answer: the call ends with 503 and its event is
 	} finally {
 		rw.kill('router', 'SIGCONT');
 	}
-	await rw.publish(message);
+	await waitFor(async () => (await rw.api('/v1/publish', message)).status === 202, { what: 'it to be accepted under its id' });
 	await rw.publish({ rooms: [roomOf(ticketId)], event: 'marker', data: {} });
 	await client.next('marker');
 	assert.deepEqual(client.received('message:new'), [{ n: 1 }]);

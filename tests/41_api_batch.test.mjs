@@ -7,7 +7,7 @@ import { assertWhole, processesOf, whileStopped } from './lib/cluster.mjs';
 import { fresh, member, upTo } from './lib/comeback.mjs';
 
 const fixture = useFixture(async (things) => {
-	things.rw = await new Roomwire({ profile: 'bench', edges: 2, routers: 2, env: { PUBLISH_TIMEOUT_MS: '1500' } }).start();
+	things.rw = await new Roomwire({ profile: 'bench', edges: 2, routers: 2, env: { PUBLISH_TIMEOUT_MS: '4000' } }).start();
 	await things.rw.waitReady('ingest');
 	fixture.api = await Api.of(things.rw);
 });

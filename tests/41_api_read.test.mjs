@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Reading calls of the API, over two routers and two edges: who is where, page by page, whole or not at all. */
 import assert from 'node:assert/strict';
-import { connect, Roomwire, scenario, useFixture, waitFor } from './harness.mjs';
+import { Roomwire, scenario, useFixture, waitFor } from './harness.mjs';
 import { Api } from './lib/api.mjs';
-import { processesOf, waitReplaced, whileStopped } from './lib/cluster.mjs';
+import { edgeTag, processesOf, waitReplaced, whileStopped } from './lib/cluster.mjs';
 import { cut, comeBack, fresh, member, upTo } from './lib/comeback.mjs';
 import { signal } from './lib/children.mjs';
+import { Hopeless } from './lib/wait.mjs';
 
 const fixture = useFixture(async (things) => {
-	things.rw = await new Roomwire({ profile: 'bench', edges: 2, routers: 2, env: { QUERY_TIMEOUT_MS: '1000' } }).start();
+	things.rw = await new Roomwire({ profile: 'bench', edges: 2, routers: 2, env: { QUERY_TIMEOUT_MS: '3000' } }).start();
 	await things.rw.waitReady('ingest');
 	fixture.api = await Api.of(things.rw);
 });
@@ -25,12 +26,14 @@ const untilRoom = (name, fits, what) => waitFor(async () => fits(await room(name
 scenario('a room shows its members, their users, its edges and its newest message', async () => {
 	const { rw } = fixture;
 	const name = fresh('shown');
-	await Promise.all(upTo(8).map((i) => member(rw, [name], { sub: `${name}-user-${i % 3}` })));
-	assert.deepEqual(await room(name), { name, namespace: '/', sockets: 8, away: 0, users: 3, edges: 2, lastMessageAt: null });
+	const clients = [];
+	while (clients.length < 8 || new Set(clients.map(edgeTag)).size < 2) /* which edge one comes to is chance */
+		clients.push(await member(rw, [name], { sub: `${name}-user-${clients.length % 3}` }));
+	assert.deepEqual(await room(name), { name, namespace: '/', sockets: clients.length, away: 0, users: 3, edges: 2, lastMessageAt: null });
 	const before = Date.now();
 	await rw.publish({ rooms: [name], event: 'e', data: 1 });
 	const { lastMessageAt } = await room(name);
-	assert.ok(Math.abs(Date.parse(lastMessageAt) - before) < 5000, lastMessageAt);
+	assert.ok(Date.parse(lastMessageAt) >= before - 1000 && Date.parse(lastMessageAt) <= Date.now() + 1000, lastMessageAt);
 });
 
 scenario('a room that nobody is in has no sockets, whatever its name', async () => {
@@ -143,10 +146,9 @@ scenario('who is cut is away until it comes back', async () => {
 	await untilRoom(name, ({ away }) => away === 1, 'the room to have one away');
 	const { sockets: [socket], ...rest } = await fixture.api.expect(200, USER, { path: { id: name } });
 	assert.deepEqual([socket.connected, rest.connected, rest.away], [false, 0, 1]);
-	assert.ok(Math.abs(Date.parse(socket.awaySince) - since) < 3000, socket.awaySince);
+	assert.ok(Date.parse(socket.awaySince) >= since - 1000 && Date.parse(socket.awaySince) <= Date.now() + 1000, socket.awaySince);
 	assert.equal((await comeBack(client)).recovered, true);
-	const { sockets, away } = await room(name);
-	assert.deepEqual([sockets, away], [2, 0]);
+	await untilRoom(name, ({ sockets, away }) => sockets === 2 && away === 0, 'nobody to be away');
 });
 
 const WRONG = [
@@ -188,8 +190,7 @@ scenario('while a router does not answer, readers are told 503 and never a part'
 		for (const [what, options] of [[ROOMS, {}], [ROOM, { path: { room: name } }], [SOCKETS, { query: { room: name } }]])
 			await api.expect(503, what, options);
 	});
-	await untilRoom(name, ({ sockets }) => sockets === 6, 'the room to be whole again').catch(() => {});
-	assert.equal((await room(name)).sockets, 6);
+	await untilRoom(name, ({ sockets }) => sockets === 6, 'the room to be whole again');
 });
 
 scenario('after a router was killed the answers are whole, or 503', async () => {
@@ -203,11 +204,12 @@ scenario('after a router was killed the answers are whole, or 503', async () => 
 		const { status, json } = await api.call(ROOM, { path: { room: name } });
 		if (status === 503)
 			return void refused++;
-		assert.equal(status, 200);
-		assert.deepEqual([json.sockets, json.users], [12, 12], 'never a part');
+		if (status !== 200 || json.sockets !== 12 || json.users !== 12)
+			throw new Hopeless(`never a part, but ${status} ${JSON.stringify(json)}`);
 		return true;
 	};
-	await waitFor(async () => rw.processes[who].pid !== pid && whole(), { what: 'the new router to know all', deadlineMs: 20_000, everyMs: 20 });
+	const isAnother = () => rw.processes[who].pid !== pid;
+	await waitFor(async () => await whole() && isAnother(), { what: 'the new router to know all', everyMs: 1 }); /* from the kill on */
 	await waitReplaced(rw, who, pid);
 	assert.equal((await api.pages(ROOMS, 'rooms', { query: { prefix: `${name}-`, limit: 5 } })).length, 12);
 	assert.ok(refused > 0, 'it was refused in between');

@@ -9,7 +9,7 @@ import { signal } from './lib/children.mjs';
 const fixture = useFixture(async (things) => {
 	things.rw = await new Roomwire({ profile: 'bench', edges: 2, routers: 2, env: { DRAIN_SECONDS: '2' } }).start();
 });
-const LIMIT = { timeout: 60_000 };
+const LIMIT = { timeout: 120_000 };
 
 async function command(verb, room, body) {
 	const answer = await fixture.rw.api(`/v1/rooms/${encodeURIComponent(room)}/${verb}`, body);

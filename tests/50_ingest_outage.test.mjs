@@ -62,7 +62,7 @@ scenario('events published while no ingest is there wait in the queue and are de
 	await waitFor(async () => (await vhost.queue(QUEUE)).messages === 0, { what: 'an empty queue' });
 });
 
-scenario('while the router stands still ingest takes a bounded number of events, and all of them later', { timeout: 90_000 }, async () => {
+scenario('while the router stands still ingest takes a bounded number of events, and all of them later', { timeout: 120_000 }, async () => {
 	const client = await member();
 	const { rw, vhost } = fixture;
 	await rw.waitReady('ingest');

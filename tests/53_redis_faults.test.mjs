@@ -174,7 +174,7 @@ scenario('routers are stopped while 10,000 events come from Redis: all arrive, i
 	}
 });
 
-scenario('routers are killed while 10,000 events come from Redis: all arrive, in order, once', { timeout: 90_000 }, async () => {
+scenario('routers are killed while 10,000 events come from Redis: all arrive, in order, once', { timeout: 240_000 }, async () => {
 	const { room, clients } = await members();
 	const routers = Object.keys(fixture.rw.processes).filter((name) => name.startsWith('router'));
 	const count = 10_000;

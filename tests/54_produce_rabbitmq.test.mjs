@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { connect, RECONNECTING, scenario, useRoomwire, waitFor } from './harness.mjs';
 import { signal } from './lib/children.mjs';
-import { waitReplaced } from './lib/cluster.mjs';
+import { waitAllReady, waitReplaced } from './lib/cluster.mjs';
 import { fresh } from './lib/comeback.mjs';
 import { sharedRabbitMq } from './lib/rabbitmq.mjs';
 
@@ -13,13 +13,13 @@ const fixture = useRoomwire(async (things) => {
 });
 
 async function member(room) {
-	await fixture.rw.waitReady('ingest');
+	await waitAllReady(fixture.rw, 'ingest'); /* an edge asks any of them */
 	const client = await connect(fixture.rw.url, { token: fixture.rw.token({ sub: fresh('user') }), ...RECONNECTING });
 	assert.equal((await client.ask('room:join', { room })).ok, true);
 	return client;
 }
 
-scenario('acknowledged by the broker, then seen by the room; the same key is accepted once', { timeout: 60_000 }, async () => {
+scenario('acknowledged by the broker, then seen by the room; the same key is accepted once', { timeout: 120_000 }, async () => {
 	const room = fresh('loop');
 	const [one, two] = [await member(room), await member(room)];
 	const first = await waitFor(async () => {
@@ -35,7 +35,7 @@ scenario('acknowledged by the broker, then seen by the room; the same key is acc
 	}
 });
 
-scenario('what no queue wants is refused, with the reason', { timeout: 60_000 }, async () => {
+scenario('what no queue wants is refused, with the reason', { timeout: 120_000 }, async () => {
 	const room = fresh('loop');
 	const client = await member(room);
 	assert.equal((await client.ask('mutter', { room })).error.code, 'UNROUTABLE');
@@ -43,11 +43,11 @@ scenario('what no queue wants is refused, with the reason', { timeout: 60_000 },
 
 /* A client that asks again, with the same key, until it is accepted. */
 async function insist(client, what) {
-	await waitFor(async () => client.socket.connected && (await client.socket.timeout(1500).emitWithAck('say', what)).ok, { what: `${what.n} to be accepted`, deadlineMs: 30_000, everyMs: 10 });
+	await waitFor(async () => client.socket.connected && (await client.socket.timeout(3000).emitWithAck('say', what)).ok, { what: `${what.n} to be accepted`, deadlineMs: 40_000, everyMs: 10 });
 }
 
 for (const kind of ['ingest', 'router', 'edge']) {
-	scenario(`every ${kind} is killed while a client sends, and sends again what was not acknowledged: the room sees each once`, { timeout: 90_000 }, async () => {
+	scenario(`every ${kind} is killed while a client sends, and sends again what was not acknowledged: the room sees each once`, { timeout: 120_000 }, async () => {
 		const { rw } = fixture;
 		const room = fresh('loop');
 		const [sender, witness] = [await member(room), await member(room)];
@@ -64,7 +64,7 @@ for (const kind of ['ingest', 'router', 'edge']) {
 		}
 		await killing;
 		for (const client of [sender, witness]) {
-			await waitFor(() => client.received('said').length >= count, { what: 'all of them', deadlineMs: 20_000 });
+			await waitFor(() => client.received('said').length >= count, { what: 'all of them', deadlineMs: 40_000 });
 			assert.deepEqual(client.received('said').map(({ n }) => n).sort((a, b) => a - b), Array.from({ length: count }, (_, n) => n));
 		}
 	});

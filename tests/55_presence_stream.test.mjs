@@ -10,7 +10,7 @@ import { AGENT, EXCHANGE } from './lib/opsdesk.mjs';
 import { sharedRabbitMq } from './lib/rabbitmq.mjs';
 import { Redis } from './lib/redis.mjs';
 
-const GRACE = { PRESENCE_GRACE_SECONDS: '1' };
+const GRACE = { PRESENCE_GRACE_SECONDS: '3' }; /* time enough to come back on any machine */
 const fixture = useFixture(async (things) => {
 	things.broker = await KafkaBroker.create();
 	things.redis = await Redis.create();
@@ -21,7 +21,7 @@ const fixture = useFixture(async (things) => {
 		env: { ...kafkaEnv(things.broker), ...GRACE, PRESENCE_STREAM: 'kafka', REDIS_URL: things.redis.url, DRAIN_SECONDS: '2' },
 	}).start();
 });
-const LIMIT = { timeout: 90_000 };
+const LIMIT = { timeout: 120_000 };
 
 /* What was written of a user or room, without doubles of the same event (header id): at least once is the promise. */
 function toldOf(key) {
@@ -30,7 +30,7 @@ function toldOf(key) {
 	return [...once.values()].map(({ type }) => type.replace(/^.*\./, ''));
 }
 
-const waitTold = (key, types, deadlineMs = 20_000) => waitFor(() => {
+const waitTold = (key, types, deadlineMs = 40_000) => waitFor(() => {
 	const told = toldOf(key);
 	if (told.length > types.length)
 		throw new Error(`${key}: ${told}`);
@@ -108,9 +108,9 @@ for (const what of ['router', 'ingest', 'edge']) {
 			if (i % 2)
 				client.socket.disconnect();
 		await Promise.all(names.map((name, i) => waitReplaced(rw, name, pids[i])));
-		await waitFor(() => clients.every((client, i) => i % 2 || client.socket.connected), { what: 'clients to be back', deadlineMs: 20_000 });
+		await waitFor(() => clients.every((client, i) => i % 2 || client.socket.connected), { what: 'clients to be back', deadlineMs: 40_000 });
 		for (const [i, sub] of subs.entries())
-			await waitFor(() => toldOf(sub).at(-1) === (i % 2 ? 'offline' : 'online'), { what: () => `${sub} to be ${i % 2 ? 'offline' : 'online'}: ${toldOf(sub)}`, deadlineMs: 20_000 });
+			await waitFor(() => toldOf(sub).at(-1) === (i % 2 ? 'offline' : 'online'), { what: () => `${sub} to be ${i % 2 ? 'offline' : 'online'}: ${toldOf(sub)}`, deadlineMs: 40_000 });
 	});
 }
 

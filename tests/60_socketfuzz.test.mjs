@@ -11,7 +11,7 @@ import { frame, handshake, newSeed, pieces, post, Random, request, round, upgrad
 
 const ROUNDS = Number(process.env.ROOMWIRE_FUZZ_ROUNDS || 10_000);
 const AT_ONCE = 50;
-const SLOWEST_ECHO_MS = 3000;
+const SLOWEST_ECHO_MS = 8000;
 const HANDSHAKE_TIMEOUT_MS = 2000;
 
 const fixture = useRoomwire({
@@ -142,7 +142,7 @@ async function echoes(state) {
 
 const descriptors = (pid) => readdirSync(`/proc/${pid}/fd`).length;
 
-scenario(`${ROUNDS} rounds of anything: no crash, no hang, nothing left open`, { timeout: 180_000 }, async (t) => {
+scenario(`${ROUNDS} rounds of anything: no crash, no hang, nothing left open`, { timeout: 360_000 }, async (t) => {
 	const { rw } = fixture;
 	const seed = Number(process.env.ROOMWIRE_FUZZ_SEED || newSeed());
 	t.diagnostic(`ROOMWIRE_FUZZ_SEED=${seed}`);
@@ -174,8 +174,8 @@ scenario(`${ROUNDS} rounds of anything: no crash, no hang, nothing left open`, {
 	assert.ok(slowest < SLOWEST_ECHO_MS, `slowest echo ${slowest} ms, seed ${seed}`);
 	assert.deepEqual(rw.pids(), pids, `no process was replaced, seed ${seed}`);
 	await waitFor(async () => await rw.metric('edge', 'roomwire_connections') <= base.connections,
-		{ what: `roomwire_connections to be back at ${base.connections}, seed ${seed}`, deadlineMs: 15_000 });
+		{ what: `roomwire_connections to be back at ${base.connections}, seed ${seed}`, deadlineMs: 40_000 });
 	await waitFor(() => descriptors(edge) <= base.descriptors + 8,
-		{ what: `the edge's descriptors to be back at about ${base.descriptors}, seed ${seed}`, deadlineMs: 15_000 });
+		{ what: `the edge's descriptors to be back at about ${base.descriptors}, seed ${seed}`, deadlineMs: 40_000 });
 	assert.equal((await http(`${rw.process('edge').opsUrl}/healthz`)).status, 200);
 });

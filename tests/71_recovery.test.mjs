@@ -16,7 +16,7 @@ const fixture = useFixture(async (things) => {
 		opsdesk: { profile: 'opsdesk', edges: 2 },
 		several: { profile: join(TESTS, 'profiles/several.yaml'), edges: 2 },
 		small: { profile: 'bench', edges: 2, env: { HISTORY_COUNT: String(HISTORY_COUNT), HISTORY_TOTAL_BYTES: '200000', REPLAY_BYTES: String(REPLAY_BYTES) } },
-		short: { profile: 'bench', env: { RECOVERY_SECONDS: '1' } },
+		short: { profile: 'bench', env: { RECOVERY_SECONDS: '3' } }, /* time enough to come back in */
 		off: { profile: 'bench', env: { RECOVERY_SECONDS: '0' } },
 		conformance: { profile: 'conformance' },
 	};
@@ -96,7 +96,7 @@ scenario('ten times in a row, on whatever edge it lands', async () => {
 	const client = await member(rw, [room]);
 	const { id } = client;
 	const seen = new Set([edgeTag(client)]);
-	for (let round = 0; round < 10; round++) {
+	for (let round = 0; round < 10 || seen.size < 2; round++) { /* which edge it comes to is chance */
 		await cut(client, Object.values(CUTS)[round % 2]);
 		await publishNumbers(rw, upTo(round * 4 + 3, round * 4), [room]);
 		assert.deepEqual(await comeBack(client), { recovered: true, id }, `round ${round}`);
@@ -104,7 +104,6 @@ scenario('ten times in a row, on whatever edge it lands', async () => {
 		await publishNumbers(rw, [round * 4 + 3], [room]);
 		await assertNumbers(client, upTo((round + 1) * 4));
 	}
-	assert.equal(seen.size, 2, 'it was at both edges');
 });
 
 scenario('cut again and again in the middle of a stream, by all transports: nothing is missed, nothing comes twice', async () => {
@@ -562,6 +561,12 @@ scenario('two that come back with one pid at once: one has it in the end, the ot
 
 /* ── what is final ── */
 
+/* Nobody is in the room any more, nor away from it: its router has heard of it. */
+const waitEmpty = (rw, room) => waitFor(async () => {
+	const { status, json } = await rw.api(`/v1/rooms/${room}`, undefined, { method: 'GET' });
+	return status === 200 && json.sockets + json.away === 0;
+}, { what: `nobody to be in ${room}` });
+
 scenario('DISCONNECT by the client is final: connected fresh afterwards', async () => {
 	const { rw } = fixture;
 	const room = fresh('final');
@@ -569,6 +574,7 @@ scenario('DISCONNECT by the client is final: connected fresh afterwards', async 
 	const { id } = client;
 	client.socket.disconnect();
 	await client.nextArgs('@disconnect');
+	await waitEmpty(rw, room);
 	await publishNumbers(rw, [0], [room]);
 	const back = await comeBack(client);
 	assert.equal(back.recovered, false);
@@ -578,6 +584,7 @@ scenario('DISCONNECT by the client is final: connected fresh afterwards', async 
 
 	const raw = await rawMember(rw, [room]);
 	raw.send('41');
+	await waitEmpty(rw, room);
 	raw.close();
 	await assertFresh(rw, claimOf(raw), raw.connect.sid);
 });

@@ -13,7 +13,7 @@ const fixture = useFixture(async (things) => {
 });
 
 const TRANSPORTS = [['websocket'], ['polling'], ['polling', 'websocket']];
-const LIMIT = { timeout: 90_000 };
+const LIMIT = { timeout: 120_000 };
 
 /* Members of the rooms, over all transports; each notes the socket ids it had and whether it was recovered. */
 async function members(rw, count, rooms) {
@@ -36,6 +36,7 @@ const hasOneTransport = (client) => client.socket.io.opts.transports.length === 
 /* Each of them has had everything; those who were cut came back recovered, the others were left alone. */
 async function assertUnharmed(clients, streams, wereHit = () => false) {
 	const counts = await Promise.all(streams.map((stream) => stream.stop()));
+	await allConnected(clients);
 	for (const [i, client] of clients.entries()) {
 		for (const [at, { event }] of streams.entries())
 			await assertWhole(client, counts[at], { event, who: `client ${i}` });
@@ -298,6 +299,7 @@ scenario('an edge is killed in the very moment it has answered a join: the room 
 			await client.next('n', { where: ({ n }) => n === round });
 		await killed.replaced();
 		await waitFor(() => edge.clients.every(({ returns, socket }) => returns.length > 0 && socket.connected), { what: 'its clients to be back' });
+		await allConnected(clients); /* and those whose long-polling went by way of it, or that were upgrading */
 		assert.deepEqual(clients.map(({ id, returns }) => [id, returns.every(Boolean)]), clients.map(({ firstId }) => [firstId, true]));
 		for (const client of clients)
 			assert.deepEqual(numbersOf(client), [round]);

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { connect, http, Raw, RECONNECTING, Roomwire, scenario, useRoomwire, waitFor } from './harness.mjs';
 import { assertWhole, edgeTag, edgeTags, endsOf, metricOf, processesOf, Stream, tagOf, waitReplaced } from './lib/cluster.mjs';
-import { signal } from './lib/children.mjs';
+import { alive, signal } from './lib/children.mjs';
 
 const DRAIN_SECONDS = 9;
 const SPREAD_MS = DRAIN_SECONDS * 1000 * 2 / 3; /* with so few clients that they take less than 20 s, and so many that they take longer than a moment */
@@ -73,8 +73,11 @@ scenario(`SIGTERM to one of two edges with ${CLIENTS} clients on both: moved off
 
 	signal(edge.pid, 'SIGTERM');
 	const began = performance.now();
-	await waitFor(() => isDraining(edge), { what: '/readyz to be 503 draining', deadlineMs: 500, everyMs: 1 });
-	assert.ok(left.times.length <= moved.length / 10, 'that is so before many are moved');
+	for (let told = false; !told;) {
+		const gone = left.times.length;
+		told = await isDraining(edge);
+		assert.ok(told || gone === 0, '/readyz is 503 draining before anybody is moved');
+	}
 	while (await isDraining(edge).catch(() => false)) { /* until it has ended */
 		const raw = await Raw.open(rw.url);
 		assert.notEqual(tagOf(raw.handshake.sid), tag, 'no new client is accepted there');
@@ -95,20 +98,28 @@ scenario(`SIGTERM to one of two edges with ${CLIENTS} clients on both: moved off
 		client.assertNone('@disconnect');
 });
 
-/* They take the time they are given, and no window of a twentieth of it has more than its double share. */
+/* They take the time they are given, each in its turn but for a moment in which this machine had other things to do, and not in bursts. */
 function assertEven(times, spreadMs) {
 	const expectedMs = Math.min(spreadMs, times.length * 100);
 	const sorted = times.toSorted((a, b) => a - b);
-	const window = expectedMs / 20;
-	const most = Math.max(...sorted.map((time) => sorted.filter((other) => other >= time && other < time + window).length));
-	assert.ok(sorted.at(-1) >= expectedMs * 0.8 && sorted.at(-1) <= expectedMs + 1000, `the last of ${times.length} leaves after ${Math.round(sorted.at(-1))} of ${expectedMs} ms`);
-	assert.ok(most <= Math.ceil(times.length / 20) * 2, `${most} of ${times.length} leave within ${window} ms`);
+	const off = Math.max(...sorted.map((time, i) => Math.abs(time - (i + 1) * expectedMs / times.length)));
+	const windows = new Set(sorted.map((time) => Math.floor(time / expectedMs * 20)));
+	assert.ok(sorted.at(-1) >= expectedMs * 0.8, `the last of ${times.length} leaves after ${Math.round(sorted.at(-1))} of ${expectedMs} ms`);
+	assert.ok(off <= expectedMs / 4, `somebody leaves ${Math.round(off)} of ${expectedMs} ms out of turn`);
+	assert.ok(windows.size >= 15, `${times.length} leave in ${windows.size} of 20 windows`);
+}
+
+/* How long the process takes to be gone from now on. */
+async function lifeLeftMs(pid) {
+	const began = performance.now();
+	await waitFor(() => !alive(pid), { what: `process ${pid} to be gone`, everyMs: 5 });
+	return performance.now() - began;
 }
 
 scenario('a second SIGTERM ends a draining edge at once, with exit 0, and its clients are recovered all the same', async () => {
 	const { rw } = fixture;
 	const tags = await edgeTags(rw);
-	const clients = await members(60, 'twice');
+	const clients = await members(120, 'twice'); /* so many that half of them would take 6 s */
 	const [tag, name] = Object.entries(tags)[1];
 	const moved = clientsAt(clients, tag, 10);
 	const ids = moved.map(({ id }) => id);
@@ -117,10 +128,9 @@ scenario('a second SIGTERM ends a draining edge at once, with exit 0, and its cl
 	signal(edge.pid, 'SIGTERM');
 	await waitFor(() => isDraining(edge), { what: '/readyz to be 503 draining', everyMs: 1 });
 	assert.ok(await metricOf(edge, 'roomwire_connections') > 0, 'it has clients still');
-	const began = performance.now();
 	signal(edge.pid, 'SIGTERM');
+	assert.ok(await lifeLeftMs(edge.pid) < 3000, 'at once');
 	await waitReplaced(rw, name, edge.pid);
-	assert.ok(performance.now() - began < 2000, 'at once');
 	assert.deepEqual(endsOf(rw, name)[0], { status: 0, signal: 0 }, 'exit 0');
 	await assertBack(moved, ids, tag);
 	await stream.more(10);
@@ -133,7 +143,7 @@ scenario('a second SIGTERM ends a draining edge at once, with exit 0, and its cl
 });
 
 for (const kind of ['router', 'ingest']) {
-	scenario(`SIGTERM to each ${kind} in turn under load: everything accepted arrives once and in order, and no client notices`, { timeout: 90_000 }, async () => {
+	scenario(`SIGTERM to each ${kind} in turn under load: everything accepted arrives once and in order, and no client notices`, { timeout: 120_000 }, async () => {
 		const { rw } = fixture;
 		const rooms = Array.from({ length: 6 }, (_, i) => `${kind}-${i}`); /* on either router */
 		const groups = await Promise.all(rooms.map((room) => members(5, room)));
@@ -188,10 +198,9 @@ scenario('DRAIN_SECONDS 1: an edge with many clients has ended within it, and th
 	await Promise.all(moved.map((client) => client.next('n')));
 	const ids = moved.map(({ id }) => id);
 	const { pid } = rw.processes[name];
-	const began = performance.now();
 	signal(pid, 'SIGTERM');
+	assert.ok(await lifeLeftMs(pid) < 3000, 'it has ended'); /* 50 clients would take 5 s */
 	await waitReplaced(rw, name, pid);
-	assert.ok(performance.now() - began < 2500, 'it has ended');
 	assert.deepEqual(endsOf(rw, name)[0], { status: 0, signal: 0 }, 'exit 0');
 	await assertBack(moved, ids, tag);
 	await rw.publish({ rooms: ['short'], event: 'n', data: { n: 1 } });

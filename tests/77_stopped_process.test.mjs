@@ -10,7 +10,7 @@ const LINK_TIMEOUT_MS = 1000;
 const SHORT = { LINK_TIMEOUT_MS: String(LINK_TIMEOUT_MS), LINK_HEARTBEAT_MS: '100', CALL_TIMEOUT_MS: '1000', PUBLISH_TIMEOUT_MS: '1500' };
 const BEYOND_TIMEOUT_MS = 2000;
 const BEYOND_FORGETTING_MS = 4500;
-const TEN_SECONDS = 10_000;
+const TEN_SECONDS = 10_000; /* how long it stands still is the fault itself; nothing is concluded from the time */
 
 const fixture = useFixture(async (things) => {
 	things.normal = await new Roomwire({ profile: 'bench', edges: 2 }).start();
@@ -90,7 +90,7 @@ scenario('clients that lose their connection while the router is stopped come ba
 			client.socket.io.engine.close();
 		await pause(BEYOND_TIMEOUT_MS);
 	});
-	await waitFor(() => members.every(({ client }) => client.socket.connected), { what: 'everybody to be back', deadlineMs: 20_000 });
+	await waitFor(() => members.every(({ client }) => client.socket.connected), { what: 'everybody to be back', deadlineMs: 40_000 });
 	await stream.more(20);
 	await assertAllWhole(members, await stream.stop(), { mayReturn: () => true });
 });
@@ -112,7 +112,7 @@ scenario('a CONNECT, a join and a return while the router is stopped are answere
 		const joined = await member.client.ask('room:join', { room: newRoom() });
 		assert.deepEqual([joined.ok, joined.error.code], [false, 'UNAVAILABLE']);
 		for (const raw of coming)
-			await raw.end(5000);
+			await raw.end();
 		await grown.by(2);
 	});
 	await waitFor(async () => {
@@ -125,16 +125,17 @@ scenario('a CONNECT, a join and a return while the router is stopped are answere
 
 scenario('one of two routers is stopped: rooms of the other one go on meanwhile, its own afterwards, whole and in order', async () => {
 	const rw = fixture.two;
-	const own = Array.from({ length: 8 }, newRoom);
-	const all = await Promise.all(own.map((room) => membersOf(rw, room, 2)));
-	const [[stoppedName, stopped]] = Object.entries(processesOf(rw, 'router'));
+	const [stopped] = Object.values(processesOf(rw, 'router'));
+	const own = [];
 	const isAtStopped = [];
-	for (const room of own) {
+	while (own.length < 8 || !isAtStopped.includes(true) || !isAtStopped.includes(false)) {
+		const room = newRoom();
 		const before = await metricOf(stopped, 'roomwire_published_total');
 		await rw.publish({ rooms: [room], event: 'probe', data: 0 });
 		isAtStopped.push(await metricOf(stopped, 'roomwire_published_total') > before);
+		own.push(room);
 	}
-	assert.ok(isAtStopped.includes(true) && isAtStopped.includes(false), `rooms at ${stoppedName} and at the other one: ${isAtStopped}`);
+	const all = await Promise.all(own.map((room) => membersOf(rw, room, 2)));
 	const streams = own.map((room) => new Stream(rw, room, { gapMs: 20 }).start());
 	await Promise.all(streams.map((stream) => stream.more(5)));
 	await whileStopped(stopped.pid, async () => {
@@ -184,5 +185,5 @@ scenario('clients of a stopped edge that come back to the other one are recovere
 	});
 	await stream.more(20);
 	await assertAllWhole(members, await stream.stop(), { mayReturn: () => true });
-	await waitFor(async () => await metricOf(rw.processes[name], 'roomwire_parked_sockets') <= parked, { what: 'the edge to let go of them', deadlineMs: 20_000 });
+	await waitFor(async () => await metricOf(rw.processes[name], 'roomwire_parked_sockets') <= parked, { what: 'the edge to let go of them', deadlineMs: 40_000 });
 });

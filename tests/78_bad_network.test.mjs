@@ -63,7 +63,7 @@ for (const [what, faults] of Object.entries(KINDS)) {
 		} finally {
 			cuts.stop();
 		}
-		await waitFor(() => members.every(({ client }) => client.socket.connected), { what: 'everybody to be back', deadlineMs: 20_000 });
+		await waitFor(() => members.every(({ client }) => client.socket.connected), { what: 'everybody to be back', deadlineMs: 40_000 });
 
 		for (const [i, { client, fresh }] of members.entries()) {
 			for (const { event, accepted } of streams)

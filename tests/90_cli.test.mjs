@@ -12,7 +12,7 @@ import { cleanEnv } from './lib/roomwire.mjs';
 
 const fixture = useRoomwire({ profile: 'opsdesk' });
 const run = (args, { binary = 'roomwire', env = {} } = {}) =>
-	runChild(join(BIN, binary), args, { env: { ...cleanEnv(), ...env }, cwd: REPO, deadlineMs: 15_000 });
+	runChild(join(BIN, binary), args, { env: { ...cleanEnv(), ...env }, cwd: REPO, deadlineMs: 40_000 });
 const PROFILE = join(REPO, 'profiles', 'opsdesk.yaml');
 
 function file(name, text) {

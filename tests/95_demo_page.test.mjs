@@ -13,7 +13,7 @@ import { Roomwire, scenario, useFixture, waitFor } from './harness.mjs';
 const BROWSERS = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'];
 const ARGUMENTS = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
 	'--disable-component-update', '--disable-sync'];
-const DEADLINE = { timeout: 15_000 };
+const DEADLINE = { timeout: 40_000 };
 
 const fixture = useFixture(async (things) => {
 	const executablePath = BROWSERS.find((path) => existsSync(path));
@@ -46,7 +46,7 @@ async function openTab(context, { page: url, token }, problems) {
 	return tab;
 }
 
-scenario('two tabs join a ticket, see each other type and both get what the printed curl line publishes', { timeout: 90_000 }, async () => {
+scenario('two tabs join a ticket, see each other type and both get what the printed curl line publishes', { timeout: 180_000 }, async () => {
 	const told = await printedLines();
 	assert.ok(told.token, 'a token is printed');
 	const problems = [];
@@ -60,7 +60,7 @@ scenario('two tabs join a ticket, see each other type and both get what the prin
 			await tab.click('#join');
 		}
 		await waitFor(async () => {
-			await first.locator('#typing').pressSequentially('hello ', { timeout: 2000 });
+			await first.locator('#typing').pressSequentially('hello ', { timeout: 10_000 });
 			return (await second.textContent('#typists')).trim();
 		}, { what: 'the second tab to show who is typing', everyMs: 100 });
 

@@ -22,7 +22,8 @@ export { waitFor, within } from './lib/wait.mjs';
 export function scenario(promise, options, body) {
 	if (typeof options === 'function')
 		return scenario(promise, {}, options);
-	return test(promise, { timeout: stretched(60_000), ...options }, async (t) => {
+	const { timeout = 120_000, ...more } = options;
+	return test(promise, { timeout: stretched(timeout), ...more }, async (t) => {
 		try {
 			await body(t);
 		} catch (error) {

@@ -18,7 +18,7 @@ import { rabbitMqForChildren, stopSharedRabbitMq } from './lib/rabbitmq.mjs';
 import { stretched } from './lib/wait.mjs';
 
 const AT_ONCE = 2;
-const FILE_TIMEOUT_MS = 300_000;
+const FILE_TIMEOUT_MS = 600_000;
 
 function files() {
 	if (process.argv.length > 2)

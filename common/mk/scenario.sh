@@ -12,7 +12,7 @@ if [ $# = 0 ]; then
 	echo 0 0 0 >"$result"
 	exit 0
 fi
-limit_seconds=${SCENARIO_SECONDS:-900}
+limit_seconds=${SCENARIO_SECONDS:-1800}
 export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=1}
 export UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1}
 if [ -e tests/run.mjs ]; then

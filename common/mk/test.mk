@@ -5,7 +5,7 @@ RESULTS := $(BUILD)/results
 UNIT ?=
 TESTS ?= tests/*.test.mjs
 SCENARIO_JOBS ?= 2
-SCENARIO_SECONDS ?= 900
+SCENARIO_SECONDS ?= 1800
 NPM_CI := npm ci --no-audit --no-fund --loglevel=error
 
 UNIT_CHOSEN = $(if $(UNIT),$(foreach t,$(TESTS_BUILT),$(if $(findstring $(UNIT),$(t)),$(t))),$(TESTS_BUILT))

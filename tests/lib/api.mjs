@@ -35,7 +35,7 @@ export class Api {
 			method,
 			headers: { ...(body !== undefined && { 'content-type': 'application/json' }), ...(key && { authorization: `Bearer ${key}` }) },
 			body: body === undefined || typeof body === 'string' || Buffer.isBuffer(body) ? body : JSON.stringify(body),
-			signal: AbortSignal.timeout(15_000),
+			signal: AbortSignal.timeout(40_000),
 		});
 		const json = await response.json();
 		this.#verify(method, template, response, json);

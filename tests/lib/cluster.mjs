@@ -23,12 +23,12 @@ export async function total(rw, kind, series) {
 	return values.reduce((sum, value) => sum + value, 0);
 }
 
-/* {by(least)}: waits until the metric has grown by at least so much since this call. */
+/* {by(least, deadlineMs)}: waits until the metric has grown by at least so much since this call. */
 export async function growthOf(rw, kind, series) {
 	const before = await total(rw, kind, series);
 	return {
-		by: (least) => waitFor(async () => await total(rw, kind, series) >= before + least,
-			{ what: `${series} of ${kind} to grow by ${least} from ${before}` }),
+		by: (least, deadlineMs) => waitFor(async () => await total(rw, kind, series) >= before + least,
+			{ what: `${series} of ${kind} to grow by ${least} from ${before}`, deadlineMs }),
 	};
 }
 
@@ -45,12 +45,21 @@ export async function edgeTags(rw) {
 		const before = await count();
 		const probe = await Raw.open(rw.url);
 		const after = await count();
-		const at = edges.findIndex((_, i) => after[i] > before[i]);
-		found[tagOf(probe.handshake.sid)] = edges[at][0];
+		const grown = edges.filter((_, i) => after[i] > before[i]);
+		if (grown.length === 1) /* else a client of before was still on its way */
+			found[tagOf(probe.handshake.sid)] = grown[0][0];
 		probe.close();
 		return Object.keys(found).length === edges.length;
 	}, { what: 'a connection at every edge', everyMs: 1 });
 	return found;
+}
+
+/* Every process of the kind is ready. */
+export function waitAllReady(rw, kind) {
+	return waitFor(async () => {
+		const answers = await Promise.all(Object.values(processesOf(rw, kind)).map((one) => http(`${one.opsUrl}/readyz`)));
+		return answers.every(({ status }) => status === 200);
+	}, { what: `every ${kind} to be ready`, deadlineMs: 40_000 });
 }
 
 /* Waits until another process has taken the place of this one and is healthy. */
@@ -139,7 +148,7 @@ export function differences(got, count) {
 }
 
 /* The client gets (or has got) the last of so many, and has got each of them once and in order. */
-export async function assertWhole(client, count, { event = 'n', who = 'the client', deadlineMs = 20_000 } = {}) {
+export async function assertWhole(client, count, { event = 'n', who = 'the client', deadlineMs = 40_000 } = {}) {
 	const numbers = () => client.received(event).map(({ n }) => n);
 	await waitFor(() => count === 0 || numbers().includes(count - 1), { what: `${who} to get number ${count - 1}`, deadlineMs })
 		.catch((error) => { throw new Error(`${error.message}; has ${JSON.stringify(numbers().slice(-5))}`); });

@@ -106,7 +106,7 @@ export class KafkaBroker {
 			}
 			return true;
 		};
-		await waitFor(answers, { what: `Kafka on port ${this.port}`, deadlineMs: 60_000, everyMs: 100 });
+		await waitFor(answers, { what: `Kafka on port ${this.port}`, deadlineMs: 120_000, everyMs: 100 });
 	}
 
 	async stop() {

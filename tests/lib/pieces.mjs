@@ -77,7 +77,7 @@ export class Pieces {
 				throw new Hopeless(`${name} ended\n${this.#logs.get(name)}`);
 			return (await http(`${this.processes[name].opsUrl}/readyz`)).status === 200;
 		}, {
-			what: () => `/readyz of ${name}\n${this.#logs.get(name)}`, deadlineMs: 20_000,
+			what: () => `/readyz of ${name}\n${this.#logs.get(name)}`, deadlineMs: 40_000,
 		});
 	}
 

@@ -13,7 +13,12 @@ export class Plain {
 		this.socket = socket;
 		this.name = name;
 		this.inbox = new Inbox(`plain client ${name}`);
-		this.closed = new Promise((resolve) => { socket.on('close', (code, reason) => resolve({ code, reason: String(reason) })); });
+		this.closed = new Promise((resolve) => {
+			socket.on('close', (code, reason) => {
+				this.inbox.end(`closed with ${code}`);
+				resolve({ code, reason: String(reason) });
+			});
+		});
 		socket.on('message', (data, binary) => this.#keep(binary ? { type: '@binary' } : JSON.parse(String(data))));
 		socket.on('error', () => {});
 		open.add(this);

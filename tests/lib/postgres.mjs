@@ -54,7 +54,7 @@ export class Postgres {
 		const made = await runChild(join(binFolder(), 'initdb'), [
 			'-D', join(server.folder, 'data'), '-U', USER, '--pwfile', secret, '-A', 'scram-sha-256',
 			'-E', 'UTF8', '--locale=C', '--no-sync', '--no-instructions',
-		], { user: server.user, cwd: '/' });
+		], { user: server.user, cwd: '/', deadlineMs: 60_000 });
 		if (made.code !== 0)
 			throw new Error(`initdb failed: ${made.stderr}`);
 		await server.start();
@@ -72,7 +72,7 @@ export class Postgres {
 				throw new Hopeless(`postgres ended: ${this.#output.slice(-2000)}`);
 			return this.query('postgres', 'select 1');
 		};
-		await waitFor(answers, { what: `PostgreSQL on port ${this.port}`, deadlineMs: 20_000 });
+		await waitFor(answers, { what: `PostgreSQL on port ${this.port}`, deadlineMs: 60_000 });
 	}
 
 	/* Fast shutdown: open connections are closed, the port refuses new ones. */

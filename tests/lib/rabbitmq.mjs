@@ -91,7 +91,7 @@ export class RabbitMq {
 			await connection.close();
 			return true;
 		};
-		await waitFor(answers, { what: `RabbitMQ on port ${this.port}`, deadlineMs: 60_000, everyMs: 100 });
+		await waitFor(answers, { what: `RabbitMQ on port ${this.port}`, deadlineMs: 120_000, everyMs: 100 });
 	}
 
 	async stop() {
@@ -118,12 +118,14 @@ export class RabbitMq {
 			signal(pid, 'SIGCONT');
 	}
 
-	/* An Erlang expression at the broker. */
+	/* An Erlang expression at the broker; not by rabbitmqctl, which starts an Erlang of its own each time. */
 	async evaluate(expression) {
-		const made = await runChild(sbin('rabbitmqctl'), ['eval', expression], { env: this.#env, cwd: this.folder });
-		if (made.code !== 0)
-			throw new Error(`rabbitmqctl failed: ${made.stderr}${made.stdout}`);
-		return made.stdout.trim();
+		const script = 'printf "%s\\n" "$2" | exec erl_call -address "localhost:$1" -e';
+		const made = await runChild('sh', ['-c', script, 'sh', String(this.distPort), expression], { env: this.#env, cwd: this.folder });
+		const value = made.stdout.trim().match(/^\{ok, (.*)\}$/s)?.[1];
+		if (made.code !== 0 || value === undefined)
+			throw new Error(`erl_call ${expression}: ${made.stderr}${made.stdout}`);
+		return value;
 	}
 
 	/* Short of memory (on), or no more. */

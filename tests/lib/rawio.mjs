@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Engine.IO by hand: long-polling with fetch, WebSocket with ws, and bytes over a bare TCP connection. */
+import { once } from 'node:events';
 import { connect as tcpConnect } from 'node:net';
 import WebSocket from 'ws';
-import { DEADLINE_MS, Inbox, stretched, within } from './wait.mjs';
+import { DEADLINE_MS, Inbox, stretched, waitFor, within } from './wait.mjs';
 
 const open = new Set();
 export const SEPARATOR = '\x1e';
@@ -72,7 +73,10 @@ export class Raw {
 		this.socket = new WebSocket(endpoint(url.replace(/^http/, 'ws'), { transport: 'websocket', ...query }), options);
 		this.inbox = new Inbox('raw WebSocket');
 		this.closed = new Promise((resolve) => {
-			this.socket.on('close', (code, reason) => resolve({ code, reason: reason.toString() }));
+			this.socket.on('close', (code, reason) => {
+				this.inbox.end(`closed with ${code}`);
+				resolve({ code, reason: reason.toString() });
+			});
 			this.socket.once('unexpected-response', () => resolve({ code: 1006, reason: 'handshake refused' }));
 		});
 		this.opened = new Promise((resolve, reject) => {
@@ -177,6 +181,30 @@ export function tcp(url) {
 	socket.on('error', () => {});
 	socket.on('data', (bytes) => { text += bytes.toString('latin1'); });
 	open.add(connection);
+	return connection;
+}
+
+/* A poll of the session that waits at the server: see sent(). */
+export function pollUnderWay({ url }) {
+	const { pathname, search } = new URL(url);
+	return sent(url, `GET ${pathname}${search} HTTP/1.1\r\nHost: x\r\n\r\n`);
+}
+
+/* It was answered by this payload. */
+export function pollAnswered(connection, payload) {
+	const answer = () => connection.received();
+	return waitFor(() => answer().startsWith('HTTP/1.1 200 ') && answer().endsWith(`\r\n\r\n${payload}`), { what: () => `the poll to be answered ${payload}: ${answer()}` });
+}
+
+/* Bytes over a connection of its own; the server has read them when this returns, for it has answered another connection that came after them. */
+export async function sent(url, bytes) {
+	const connection = tcp(url);
+	await within(once(connection.socket, 'connect'), { what: 'a connection' });
+	await new Promise((resolve) => { connection.socket.write(bytes, resolve); });
+	const later = tcp(url);
+	later.socket.write('GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n');
+	await waitFor(() => later.received().length > 0, { what: 'an answer', everyMs: 1 });
+	later.close();
 	return connection;
 }
 

@@ -53,7 +53,7 @@ export class Roomwire {
 			return READY.test(this.#stdout) && API.test(this.#stdout);
 		};
 		try {
-			await waitFor(ready, { what: 'the ready line of roomwire up', deadlineMs: 20_000 });
+			await waitFor(ready, { what: 'the ready line of roomwire up', deadlineMs: 40_000 });
 		} catch (error) {
 			throw new Error(`${error.message}\n${this.logs()}`);
 		}
@@ -107,7 +107,7 @@ export class Roomwire {
 
 	async waitRestart(kind, oldPid) {
 		const started = () => this.process(kind).pid !== oldPid;
-		await waitFor(started, { what: `an ops line with a new pid for ${kind}`, deadlineMs: 20_000 });
+		await waitFor(started, { what: `an ops line with a new pid for ${kind}`, deadlineMs: 40_000 });
 		const healthy = async () => (await this.ops(kind, '/healthz')).status === 200;
 		await waitFor(healthy, { what: `/healthz of the restarted ${kind}` });
 		this.#note();
@@ -115,7 +115,7 @@ export class Roomwire {
 
 	/* One request to a process's operations port: {status, text, json}. */
 	async ops(kind, path) {
-		const response = await fetch(this.process(kind).opsUrl + path, { signal: AbortSignal.timeout(3000) });
+		const response = await fetch(this.process(kind).opsUrl + path, { signal: AbortSignal.timeout(10_000) });
 		const text = await response.text();
 		return { status: response.status, text, json: text.startsWith('{') ? JSON.parse(text) : null };
 	}
@@ -141,7 +141,7 @@ export class Roomwire {
 			if (failing === null)
 				return status === 200;
 			return status === 503 && json.ready === false && json.failing.some((row) => row.component === failing);
-		}, { what: `/readyz of ${kind} to ${failing ? `name ${failing}` : 'be 200'}`, deadlineMs: 20_000 });
+		}, { what: `/readyz of ${kind} to ${failing ? `name ${failing}` : 'be 200'}`, deadlineMs: 40_000 });
 	}
 
 	/* One call to the publishing API: {status, json, text}. */
@@ -150,7 +150,7 @@ export class Roomwire {
 			method,
 			headers: { 'content-type': 'application/json', ...(key && { authorization: `Bearer ${key}` }), ...headers },
 			body: raw ? body : JSON.stringify(body),
-			signal: AbortSignal.timeout(15_000),
+			signal: AbortSignal.timeout(40_000),
 		});
 		const text = await response.text();
 		return { status: response.status, text, json: text.startsWith('{') ? JSON.parse(text) : null };
@@ -200,7 +200,7 @@ export class Roomwire {
 		running.delete(this);
 		const left = () => [...this.#seen].filter(alive);
 		try {
-			await waitFor(() => left().length === 0, { what: `processes ${left()} to be gone after roomwire up`, deadlineMs: 15_000 });
+			await waitFor(() => left().length === 0, { what: `processes ${left()} to be gone after roomwire up`, deadlineMs: 40_000 });
 		} finally {
 			for (const pid of left())
 				signal(pid, 'SIGKILL');

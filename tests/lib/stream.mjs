@@ -55,5 +55,5 @@ export async function waitCommitted(broker, topic = TOPIC) {
 		const committed = await broker.committed(GROUP, topic);
 		const ends = await broker.admin((admin) => admin.fetchTopicOffsets(topic));
 		return ends.every(({ partition, high }) => Number(high) === 0 || committed[partition] === Number(high));
-	}, { what: `${topic} to be committed to its end`, deadlineMs: 20_000, everyMs: 100 });
+	}, { what: `${topic} to be committed to its end`, deadlineMs: 40_000, everyMs: 100 });
 }

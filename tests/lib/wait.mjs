@@ -6,7 +6,7 @@
  */
 import { setTimeout as pause } from 'node:timers/promises';
 
-export const DEADLINE_MS = 10_000;
+export const DEADLINE_MS = 20_000; /* of what takes a moment; the rest is for machines that have other things to do */
 const factor = Number(process.env.ROOMWIRE_DEADLINE_FACTOR || 1);
 
 export const stretched = (ms) => ms * factor;
@@ -49,6 +49,7 @@ export function within(promise, { what, deadlineMs = DEADLINE_MS }) {
 export class Inbox {
 	#items = [];
 	#waiting = new Set();
+	#ended = null;
 
 	constructor(name) {
 		this.name = name;
@@ -67,18 +68,27 @@ export class Inbox {
 		this.#items.push(item);
 	}
 
+	/* Nothing more will come: nobody is left waiting. */
+	end(why) {
+		this.#ended = new Error(why);
+		for (const waiter of this.#waiting)
+			waiter.reject(this.#ended);
+	}
+
 	/* Takes the oldest item that matches, waiting for it if need be. */
 	take(match, { what, deadlineMs }) {
 		const at = this.#items.findIndex(match);
 		if (at >= 0)
 			return Promise.resolve(this.#items.splice(at, 1)[0]);
 		const waiter = { match };
-		const found = new Promise((resolve) => { waiter.resolve = resolve; });
+		const found = new Promise((resolve, reject) => { Object.assign(waiter, { resolve, reject }); });
 		this.#waiting.add(waiter);
+		if (this.#ended)
+			waiter.reject(this.#ended);
 		return within(found, { what: `${what} at ${this.name}`, deadlineMs }).catch((error) => {
 			this.#waiting.delete(waiter);
 			const last = this.all.slice(-5).map((item) => JSON.stringify(item).slice(0, 200));
-			throw new Error(`${error.message}; last of ${this.all.length} seen: ${last.join(' ')}`);
+			throw new Error(`${error === this.#ended ? `${what} at ${this.name}: ` : ''}${error.message}; last of ${this.all.length} seen: ${last.join(' ')}`);
 		});
 	}
 
