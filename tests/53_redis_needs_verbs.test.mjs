@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* What Node servers and emitters do to all sockets of a namespace, and to members: they join, leave, and are disconnected. */
 import assert from 'node:assert/strict';
-import { connect, Roomwire, scenario, useFixture, waitFor } from './harness.mjs';
+import { connect, Roomwire, scenario, useFixture, waitFor, within } from './harness.mjs';
 import { emitter, NodeServer } from './lib/nodeio.mjs';
 import { Redis } from './lib/redis.mjs';
 
@@ -84,4 +84,63 @@ scenario('one socket is named by its id', async () => {
 	fixture.node.io.in(mine.id).socketsJoin(room);
 	fixture.node.io.to(room).emit('news', 1);
 	assert.equal(await mine.next('news'), 1);
+});
+
+for (const [who, from] of [['a Node server', () => fixture.node.io], ['the emitter', () => fixture.backend]]) {
+	scenario(`${who} lets a member join, sends, and lets it leave again, for many rooms without a pause: nothing is missing, nothing too much`, async () => {
+		for (const count of [2, 3, 20, 200]) {
+			const own = newRoom();
+			const clients = await both(own);
+			for (let i = 0; i < count; i++) {
+				const room = newRoom();
+				from().in(own).socketsJoin(room);
+				from().to(room).emit('q', i);
+				from().in(own).socketsLeave(room);
+				from().to(room).emit('left', i);
+			}
+			from().to(own).emit('mark');
+			const [mine] = clients; /* a Node server lets its own members join later than it sends */
+			await mine.next('mark');
+			await waitFor(() => mine.received('q').length >= count, { what: () => `${count} events, has ${mine.received('q').length}` });
+			assert.deepEqual(mine.received('q').sort((a, b) => a - b), Array.from({ length: count }, (_, n) => n)); /* in order where one router has all the rooms */
+			await fixture.rw.publish({ rooms: [own], event: 'end', data: 1 });
+			await mine.next('end');
+			mine.assertNone('left');
+		}
+	});
+
+	scenario(`${who} moves one member after another in and out of one room`, async () => {
+		const members = await Promise.all(Array.from({ length: 5 }, () => both(newRoom())));
+		const room = newRoom();
+		for (const [n, [one]] of members.entries()) {
+			from().in(one.id).socketsJoin(room);
+			from().to(room).emit('turn', n);
+			from().in(one.id).socketsLeave(room);
+		}
+		for (const [n, [one]] of members.entries()) {
+			await one.next('turn');
+			await fixture.rw.publish({ rooms: [one.id], event: 'end', data: 1 });
+			await one.next('end');
+			assert.deepEqual(one.received('turn'), [n]);
+		}
+	});
+}
+
+scenario('disconnectSockets(true) ends the connection, all its namespaces included; (false) the namespace alone', async () => {
+	for (const from of [fixture.node.io, fixture.backend]) {
+		for (const close of [false, true]) {
+			const room = newRoom();
+			const [mine] = await both(room);
+			const second = mine.socket.io.socket('/second');
+			await within(new Promise((resolve) => { second.on('connect', resolve); }), { what: 'the second namespace' });
+			const left = new Promise((resolve) => { second.once('disconnect', resolve); });
+			const ended = new Promise((resolve) => { mine.socket.io.engine.once('close', resolve); });
+			from.in(room).disconnectSockets(close);
+			assert.equal(await mine.next('@disconnect'), 'io server disconnect');
+			if (close)
+				assert.equal((await within(Promise.all([left, ended]), { what: 'the end of all of it' }))[0], 'io server disconnect');
+			else
+				assert.equal((await second.timeout(5000).emitWithAck('room:join', { room })).ok, true);
+		}
+	}
 });

@@ -169,7 +169,7 @@ static void test_event_when_past_a_bound_then_an_error(void **state)
 	struct sioredis_event e;
 
 	(void)state;
-	for (int i = 0; i < 65; i++)
+	for (int i = 0; i <= SIOREDIS_DEPTH_MAX; i++)
 		buf_addc(&m, '\x91');
 	buf_addc(&m, '\x01');
 	assert_int_equal(sioredis_decode_event(decoder, buf_str(&m), &e), E_DEPTH);

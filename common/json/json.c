@@ -9,13 +9,36 @@
 
 #include "common/base/utf8.h"
 
-_Static_assert(JSON_MAX_DEPTH <= 64, "one bit per level");
+_Static_assert(JSON_MAX_DEPTH % 64 == 0, "one bit per level");
 
 struct scan {
 	const char *at, *end;
-	uint64_t objects; /* bit 0: the innermost open container is an object */
 	unsigned depth;
+	uint64_t objects[JSON_MAX_DEPTH / 64]; /* a bit for each open container: it is an object */
 };
+
+/* The bits are set as containers are opened. */
+static inline void scan_init(struct scan *s, struct str text)
+{
+	s->at = text.p;
+	s->end = text.p + text.n;
+	s->depth = 0;
+}
+
+static inline void push(struct scan *s, bool object)
+{
+	uint64_t *word = &s->objects[s->depth / 64], bit = UINT64_C(1) << (s->depth % 64);
+
+	*word = object ? *word | bit : *word & ~bit;
+	s->depth++;
+}
+
+static inline bool is_in_object(const struct scan *s)
+{
+	unsigned level = s->depth - 1;
+
+	return s->objects[level / 64] >> (level % 64) & 1;
+}
 
 /* What a scanning step left behind, beside errors. */
 enum { DONE = 0, WANT_VALUE = 1 };
@@ -51,47 +74,15 @@ static inline size_t plain_bytes(const char *p)
 	return special ? (size_t)__builtin_ctzll(special) / 8 : 8;
 }
 
-static int hex4(const char *p, const char *end, unsigned *value)
-{
-	*value = 0;
-	for (int i = 0; i < 4; i++, p++) {
-		if (p == end)
-			return E_TRUNCATED;
-		if (is_digit(*p))
-			*value = *value << 4 | (unsigned)(*p - '0');
-		else if ((*p >= 'a' && *p <= 'f') || (*p >= 'A' && *p <= 'F'))
-			*value = *value << 4 | (unsigned)((*p & ~0x20) - 'A' + 10);
-		else
-			return E_SYNTAX;
-	}
-	return 0;
-}
-
-/* After "\u". Surrogates come as a pair, high then low, or the string could not be written as UTF-8. */
+/* After "\u". Any unit: JavaScript writes half a surrogate pair like this, too. */
 static int scan_unicode_escape(struct scan *s)
 {
-	unsigned unit, low;
-	int err = hex4(s->at, s->end, &unit);
-
-	if (err)
-		return err;
-	s->at += 4;
-	if (unit < 0xd800 || unit > 0xdfff)
-		return 0;
-	if (unit > 0xdbff)
-		return E_UTF8;
-	if (s->at < s->end && s->at[0] != '\\')
-		return E_UTF8;
-	if (s->end - s->at < 2)
-		return E_TRUNCATED;
-	if (s->at[1] != 'u')
-		return E_UTF8;
-	err = hex4(s->at + 2, s->end, &low);
-	if (err)
-		return err;
-	if (low < 0xdc00 || low > 0xdfff)
-		return E_UTF8;
-	s->at += 6;
+	for (int i = 0; i < 4; i++, s->at++) {
+		if (s->at == s->end)
+			return E_TRUNCATED;
+		if (str_hex_digit(*s->at) < 0)
+			return E_SYNTAX;
+	}
 	return 0;
 }
 
@@ -247,8 +238,7 @@ static inline int scan_open(struct scan *s, bool object)
 		s->at++;
 		return DONE;
 	}
-	s->depth++;
-	s->objects = s->objects << 1 | object;
+	push(s, object);
 	return object ? scan_key(s) : WANT_VALUE;
 }
 
@@ -281,7 +271,7 @@ static inline int scan_value(struct scan *s)
 static inline int scan_after(struct scan *s)
 {
 	while (s->depth > 0) {
-		bool object = s->objects & 1;
+		bool object = is_in_object(s);
 		char c;
 
 		skip_blanks(s);
@@ -292,7 +282,6 @@ static inline int scan_after(struct scan *s)
 			return object ? scan_key(s) : WANT_VALUE;
 		if (c != (object ? '}' : ']'))
 			return E_SYNTAX;
-		s->objects >>= 1;
 		s->depth--;
 	}
 	return DONE;
@@ -320,13 +309,13 @@ static enum json_type type_of(char first)
 
 int json_parse_prefix(struct str text, struct json_value *v, size_t *used)
 {
-	struct scan s = { text.p, text.p, 0, 0 };
+	struct scan s;
 	const char *start;
 	int state;
 
 	if (text.n == 0)
 		return E_TRUNCATED;
-	s.end += text.n;
+	scan_init(&s, text);
 	skip_blanks(&s);
 	start = s.at;
 	do {
@@ -351,7 +340,7 @@ int json_parse(struct str text, struct json_value *v)
 	err = json_parse_prefix(text, v, &used);
 	if (err)
 		return err;
-	rest = (struct scan){ text.p + used, text.p + text.n, 0, 0 };
+	scan_init(&rest, str_skip(text, used));
 	skip_blanks(&rest);
 	return rest.at == rest.end ? 0 : E_SYNTAX;
 }

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * JSON on the message path (RFC 8259): a strict, bounded scanner that validates once and yields slices of the input.
- * Nothing is copied or allocated; values are passed on byte for byte. Strict: one value, UTF-8, no lone surrogates in \u
- * escapes, no control characters in strings, no leading zeros, no trailing commas, no NaN, nothing after the value, at most
+ * Nothing is copied or allocated; values are passed on byte for byte. Strict: one value, UTF-8, no control characters in strings, no leading zeros, no trailing commas, no NaN, nothing after the value, at most
  * JSON_MAX_DEPTH nested.
  *
  *     struct json_value v;
@@ -16,7 +15,7 @@
 
 #include "common/base/buf.h"
 
-#define JSON_MAX_DEPTH 64
+#define JSON_MAX_DEPTH 256
 
 enum json_type {
 	JSON_NONE = 0,
@@ -60,7 +59,7 @@ int json_get_path(struct json_value object, struct str path, struct json_value *
 int json_at(struct json_value array, size_t index, struct json_value *v);
 size_t json_count(struct json_value container);
 
-/* Content of a validated string value. Without escapes the slice is of the input; with them it is decoded into scratch
+/* Content of a validated string value. Half a surrogate pair, which JavaScript's texts may hold, is U+FFFD in it. Without escapes the slice is of the input; with them it is decoded into scratch
  * (appended; BORROWED until scratch changes). E_TYPE when v is no string; E_TOOBIG. */
 int json_text(struct json_value v, struct buf *scratch, struct str *text) MUST_CHECK;
 /* Equality of a string value with plain text, without scratch. */

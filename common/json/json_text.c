@@ -3,6 +3,7 @@
 #include "common/json/json.h"
 
 #define UTF8_MAX_BYTES 4
+#define REPLACEMENT 0xfffd
 
 static unsigned hex4(const char *p)
 {
@@ -56,12 +57,13 @@ static size_t unescape(struct str *rest, char out[UTF8_MAX_BYTES])
 	}
 	code = hex4(rest->p + 2);
 	*rest = str_skip(*rest, 6);
-	if (code >= 0xd800 && code <= 0xdbff && rest->n >= 6) {
-		low = hex4(rest->p + 2);
-		*rest = str_skip(*rest, 6);
-		code = 0x10000 + ((code & 0x3ff) << 10) + (low & 0x3ff);
-	}
-	return utf8_put(out, code);
+	if (code < 0xd800 || code > 0xdfff)
+		return utf8_put(out, code);
+	low = rest->n >= 6 && rest->p[0] == '\\' && rest->p[1] == 'u' ? hex4(rest->p + 2) : 0;
+	if (code > 0xdbff || low < 0xdc00 || low > 0xdfff)
+		return utf8_put(out, REPLACEMENT); /* half a pair */
+	*rest = str_skip(*rest, 6);
+	return utf8_put(out, 0x10000 + ((code & 0x3ff) << 10) + (low & 0x3ff));
 }
 
 /* Content of a string's raw text, still escaped. */

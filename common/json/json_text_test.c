@@ -25,6 +25,11 @@ static const struct {
 	  STR("\x7f\xc2\x80\xdf\xbf\xe0\xa0\x80\xef\xbf\xbf") },
 	{ "\"\\ud800\\udc00\\uDBFF\\uDFFF\"", STR("\xf0\x90\x80\x80\xf4\x8f\xbf\xbf") },
 	{ "\"\\\\u0041\"", STR("\\u0041") },
+	{ "\"a\\ud83d\"", STR("a\xef\xbf\xbd") }, /* half a pair */
+	{ "\"\\ud83dzzzzzz\"", STR("\xef\xbf\xbdzzzzzz") },
+	{ "\"\\ude00\\ud83d\\u0041\"", STR("\xef\xbf\xbd\xef\xbf\xbd"
+					   "A") },
+	{ "\"\\ud83d\\ud83d\\ude00\"", STR("\xef\xbf\xbd\xf0\x9f\x98\x80") },
 	{ "\"ends in \\n\"", STR("ends in \n") },
 };
 

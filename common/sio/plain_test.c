@@ -19,11 +19,7 @@ static void test_decode_of_every_kind_then_verdict(void **state)
 		{ "[]", E_TYPE, NULL, NULL },
 		{ "\"type\"", E_TYPE, NULL, NULL },
 	};
-	static const char *const broken[] = { "",
-					      "{",
-					      "{\"type\":\"a\"}x",
-					      "{\"type\":\"a\",}",
-					      "{\"type\":\"\\ud800\"}",
+	static const char *const broken[] = { "", "{", "{\"type\":\"a\"}x", "{\"type\":\"a\",}",
 					      "{\"type\":\"\xff\"}" };
 	struct plain_message m;
 

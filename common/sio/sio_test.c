@@ -180,12 +180,12 @@ static void test_namespace_at_and_past_the_bound(void **state)
 
 static void test_too_deep_payload_is_refused(void **state)
 {
-	char text[200] = "2[\"a\",";
+	char text[2 * JSON_MAX_DEPTH] = "2[\"a\",";
 	struct sio_packet p;
 
 	(void)state;
-	memset(text + 6, '[', 100);
-	assert_int_equal(sio_decode(str_make(text, 106), 1, &p), E_DEPTH);
+	memset(text + 6, '[', JSON_MAX_DEPTH);
+	assert_int_equal(sio_decode(str_make(text, 6 + JSON_MAX_DEPTH), 1, &p), E_DEPTH);
 }
 
 static void test_attachments_may_be_forbidden(void **state)

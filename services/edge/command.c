@@ -52,8 +52,18 @@ static void run_leave(struct sock *sock, const struct wire_deliver *m)
 
 	wire_list_walk(&m->targets, &w);
 	while (next_target(sock, &w, &name, &key))
-		if (!str_eq(name, sock_id_of(sock)) && room_leave(sock, key))
+		if (!str_eq(name, sock_id_of(sock)) && room_leave_at(sock, key, m->place))
 			record_save_left(sock, name);
+}
+
+/* As at a Node server: each namespace is told, then the connection ends. */
+static void close_all(struct session *s)
+{
+	struct list *node;
+
+	while ((node = list_first(&s->socks)) != NULL)
+		sock_close(CONTAINER_OF(node, struct sock, node), true);
+	session_close(s, METRIC_CLOSED_COMMAND);
 }
 
 void command_run(struct sock *sock, const struct wire_deliver *m)
@@ -74,8 +84,7 @@ void command_run(struct sock *sock, const struct wire_deliver *m)
 		sock_close(sock, true);
 		break;
 	case VERB_CLOSE:
-		sock_close(sock, false);
-		session_close(s, METRIC_CLOSED_COMMAND);
+		close_all(s);
 		break;
 	default:
 		metrics_inc(METRIC_WIRE_UNKNOWN);

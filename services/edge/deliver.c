@@ -109,6 +109,8 @@ static void deliver_to(struct delivery *d, struct sock *sock, const struct membe
 	sock->mark = d->edge->mark;
 	if (place && place <= m->joined && m->shard == d->shard->id)
 		return; /* sent before it joined */
+	if (m->leaves && place > m->leaves)
+		return; /* sent after it left */
 	if (sock->restore && !restore_takes_live(sock, d->shard))
 		return; /* it is among what the router repeats */
 	if (d->deliver->ack && sock->state != SOCK_CONNECTED)

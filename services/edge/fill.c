@@ -8,15 +8,16 @@
 #include "services/edge/restore.h"
 #include "services/edge/room.h"
 
+#define INSERTED_AT_MOST 32u
 #define TIMEOUTS 3u /* of links: a router waits for edges as long after its start */
 
 void fill_drop(struct shard *shard)
 {
-	while (shard->kept_count > 0)
+	while (shard->kept_count > shard->kept_head)
 		mem_free(shard->kept[--shard->kept_count]);
 	mem_free(shard->kept);
 	shard->kept = NULL;
-	shard->kept_cap = 0;
+	shard->kept_count = shard->kept_cap = shard->kept_head = shard->kept_sorted = 0;
 	shard->kept_bytes = 0;
 }
 
@@ -48,37 +49,77 @@ void fill_room_begin(struct room *room)
 	shard->filling++;
 }
 
+static bool is_before(const struct tail_item *x, const struct tail_item *y)
+{
+	return x->place < y->place || (x->place == y->place && x->kept_as < y->kept_as);
+}
+
 static int by_place(const void *a, const void *b)
 {
 	const struct tail_item *x = *(struct tail_item *const *)a;
 	const struct tail_item *y = *(struct tail_item *const *)b;
 
-	return x->place < y->place ? -1 : x->place > y->place;
+	return is_before(x, y) ? -1 : is_before(y, x);
 }
 
-/* The last room is filled: what was kept is delivered. */
+/* A few behind many in order: each to its place. */
+static void insert_tail(struct tail_item **kept, uint32_t from, uint32_t count)
+{
+	for (uint32_t i = from; i < count; i++) {
+		struct tail_item *item = kept[i];
+		uint32_t at = i;
+
+		while (at > 0 && is_before(item, kept[at - 1]))
+			at--;
+		memmove(kept + at + 1, kept + at, (i - at) * sizeof(struct tail_item *));
+		kept[at] = item;
+	}
+}
+
+static void sort_kept(struct shard *shard)
+{
+	struct tail_item **kept = shard->kept + shard->kept_head;
+	uint32_t count = shard->kept_count - shard->kept_head;
+	uint32_t sorted =
+		shard->kept_sorted > shard->kept_head ? shard->kept_sorted - shard->kept_head : 0;
+
+	if (count - sorted <= INSERTED_AT_MOST)
+		insert_tail(kept, sorted, count);
+	else
+		qsort(kept, count, sizeof(struct tail_item *), by_place);
+	shard->kept_sorted = shard->kept_count;
+}
+
+/* What was kept is delivered, in order, until one of them makes a socket join a room that is to be filled, too: the rest waits for that. */
 static void finish(struct shard *shard)
 {
-	struct edge *edge = shard->edge;
-	struct tail_item **kept = shard->kept;
-	uint32_t count = shard->kept_count;
+	uint64_t passed = shard->passed;
 
-	shard->kept = NULL;
-	shard->kept_count = shard->kept_cap = 0;
-	shard->kept_bytes = 0;
-	if (count > 1)
-		qsort(kept, count, sizeof(struct tail_item *), by_place);
-	for (uint32_t i = 0; i < count; i++) {
+	if (shard->finishing)
+		return;
+	shard->finishing = true;
+	if (shard->kept_count > 0)
+		sort_kept(shard);
+	while (shard->filling == 0 && shard->kept_head < shard->kept_count) {
+		struct tail_item *item = shard->kept[shard->kept_head++];
 		struct str payload[WIRE_MAX_PAYLOADS];
 		struct bus_message m;
 
-		if (tail_read(kept[i], &m, payload))
+		shard->kept_bytes -= item->bytes;
+		if (tail_read(item, &m, payload))
 			deliver_now(shard, &m);
-		mem_free(kept[i]);
+		mem_free(item);
 	}
-	mem_free(kept);
-	shard_passed(shard, shard->passed);
-	restore_on_filled(edge);
+	shard->finishing = false;
+	if (shard->filling > 0) {
+		if (passed > shard->passed)
+			shard->passed = passed; /* once these are done, too */
+		return;
+	}
+	fill_drop(shard);
+	shard_passed(shard, passed);
+	room_leave_due(shard);
+	restore_on_filled(shard->edge);
 }
 
 void fill_room_done(struct room *room)
@@ -125,16 +166,22 @@ void fill_sweep(struct edge *edge)
 
 bool fill_keep(struct shard *shard, const struct bus_message *m)
 {
+	uint64_t place = m->any.deliver.place;
 	struct tail_item *item = NULL;
 
 	if (shard->filling == 0)
 		return false;
-	if (m->any.deliver.place == 0)
+	if (place == 0 && !m->any.deliver.ack)
 		return true; /* volatile: the first to go */
+	if (place == 0)      /* to be acknowledged: behind what came before it */
+		place = shard->newest_kept > shard->place ? shard->newest_kept : shard->place;
 	if (shard->kept_count < shard->kept_cap ||
 	    mem_grow((void **)&shard->kept, &shard->kept_cap, sizeof(struct tail_item *)) == 0)
-		item = tail_copy(shard, m, m->any.deliver.place);
+		item = tail_copy(shard, m, place);
 	if (item) {
+		if (place > shard->newest_kept)
+			shard->newest_kept = place;
+		item->kept_as = ++shard->last_kept_as;
 		shard->kept[shard->kept_count++] = item;
 		shard->kept_bytes += item->bytes;
 	}

@@ -157,6 +157,11 @@ void room_move(struct room *room, struct shard *owner)
 	if (room->old && room->old != owner)
 		unsubscribe(room, room->old);
 	room->old = room->shard;
+	if (!list_empty(&room->due)) {
+		list_remove(&room->due);
+		if (owner)
+			list_append(&owner->due, &room->due);
+	}
 	room->confirmed = false;
 	room->pending = 0;
 	/* Publishers may know the new one longer than we do: all it has is new to us, or known by its uid. */
@@ -178,6 +183,7 @@ static struct room *create(const struct sock *sock, struct str key)
 	room->own = str_cut(key, ',', &nsp, &name) &&
 		    (str_eq(name, sock_id_of(sock)) || room_is_reserved(name));
 	list_init(&room->node);
+	list_init(&room->due);
 	if (map_put(&edge->rooms, room)) {
 		mem_free(room);
 		return NULL;
@@ -199,6 +205,7 @@ static void release(struct room *room)
 	if (room->old)
 		unsubscribe(room, room->old);
 	list_remove(&room->node);
+	list_remove(&room->due);
 	map_del(&room->edge->rooms, room_key_of(room));
 	metrics_dec(METRIC_ROOMS_LOCAL);
 	mem_free(room->members);
@@ -250,6 +257,7 @@ int room_join(struct sock *sock, struct str key, const struct item *item,
 
 	if (slot >= 0) {
 		*membership = &sock->rooms[slot];
+		(*membership)->leaves = 0;
 		return 0;
 	}
 	if (sock->room_count >= (uint64_t)edge->svc->conf.max_rooms + room_own_count(edge)) {
@@ -401,6 +409,47 @@ bool room_leave(struct sock *sock, struct str key)
 	return slot >= 0;
 }
 
+bool room_leave_at(struct sock *sock, struct str key, uint64_t place)
+{
+	struct room *room = room_find(sock->edge, key);
+	struct membership *m = room ? room_membership(sock, room) : NULL;
+
+	if (!m || !m->waiting || !room->shard)
+		return room_leave(sock, key);
+	m->leaves = place;
+	list_remove(&room->due);
+	list_append(&room->shard->due, &room->due);
+	return false;
+}
+
+static void leave_due(struct room *room)
+{
+	room->holds++; /* it stays until all have left */
+	for (uint32_t i = room->count; i-- > 0;) {
+		struct sock *sock = i < room->count ? room->members[i].sock : NULL;
+		uint32_t slot = sock ? room->members[i].slot : 0;
+
+		if (!sock || !sock->rooms[slot].leaves)
+			continue;
+		record_save_left(sock, room_name_of(room));
+		remove_slot(sock, slot);
+	}
+	room->holds--;
+	release(room);
+}
+
+void room_leave_due(struct shard *shard)
+{
+	LIST_EACH(&shard->due, node, next) {
+		struct room *room = CONTAINER_OF(node, struct room, due);
+
+		if (!room->confirmed || shard->filling > 0)
+			continue;
+		list_remove(&room->due);
+		leave_due(room);
+	}
+}
+
 void room_leave_unconfirmed(struct sock *sock)
 {
 	for (uint32_t i = sock->room_count; i-- > 0;)
@@ -429,9 +478,12 @@ void room_leave_all(struct sock *sock)
 
 void room_park_all(struct sock *sock)
 {
-	for (uint32_t i = sock->room_count; i-- > 0;) /* a join that was never answered */
-		if (sock->rooms[i].joined == 0)
+	for (uint32_t i = sock->room_count; i-- > 0;) { /* a join that was never answered */
+		if (sock->rooms[i].leaves)
+			record_save_left(sock, room_name_of(sock->rooms[i].room));
+		if (sock->rooms[i].joined == 0 || sock->rooms[i].leaves)
 			remove_slot(sock, i);
+	}
 	for (uint32_t i = 0; i < sock->room_count; i++) {
 		remove_index(sock->rooms[i].room, sock->rooms[i].index);
 		sock->rooms[i].room->holds++;
@@ -500,4 +552,5 @@ void room_on_subscribed(struct shard *shard, const struct wire_subscribed *m)
 	fill_room_done(room);
 	room->holds--;
 	release(room);
+	room_leave_due(shard);
 }

@@ -31,6 +31,8 @@ struct membership {
 	uint32_t index;  /* in room->members; of a parked socket: nothing */
 	uint32_t shard;  /* whose place `joined` is */
 	uint64_t joined; /* place behind which messages are for this socket; 0: not known yet */
+	uint64_t
+		leaves; /* place of the command to leave it, which came while it was waiting; 0: none */
 	bool waiting;    /* for the router's confirmation: nothing is delivered to it yet */
 	bool saved;      /* the session's router was told */
 	bool stale;      /* recovered, and not yet claimed again by the namespace's rules */
@@ -42,6 +44,7 @@ struct membership {
 struct room {
 	struct edge *edge;
 	struct list node;       /* on shard->rooms or shard->untold */
+	struct list due;        /* on shard->due */
 	struct shard *shard;    /* NULL: no router is known */
 	struct shard *old;      /* it belonged to this one: publishers may not know better yet */
 	struct member *members; /* dense */
@@ -88,6 +91,13 @@ struct item room_item(const struct membership *m);
 /* All rooms of a session (items of proto/bus.def): joined, or (by a parked socket) held. The first error; also E_TRUNCATED, E_RANGE of an item. */
 int room_take_all(struct sock *sock, const struct wire_list *rooms) MUST_CHECK;
 bool room_leave(struct sock *sock, struct str key); /* false: was not in it */
+/*
+ * Leave by a command with this place. A room that is still being filled is left when it is: what was sent to it before is delivered yet. False: was not
+ * in it, or is not out of it yet.
+ */
+bool room_leave_at(struct sock *sock, struct str key, uint64_t place);
+void room_leave_due(
+	struct shard *shard); /* its rooms are filled: those that were waited for are left */
 void room_leave_unconfirmed(struct sock *sock);
 void room_leave_stale(struct sock *sock); /* and tell the session's router */
 void room_leave_all(struct sock *sock);

@@ -218,6 +218,7 @@ void shard_on_added(void *ctx, struct bus_link *link, const char *endpoint)
 	s->edge = edge;
 	s->link = link;
 	s->id = (uint32_t)hash_stable64(str_of(endpoint));
+	list_init(&s->due);
 	list_init(&s->rooms);
 	list_init(&s->untold);
 	list_init(&s->homed);

@@ -26,6 +26,7 @@ struct tail_item {
 	struct shard *shard;
 	uint64_t place, at_ms;
 	uint32_t payload_count;
+	uint32_t kept_as; /* of those with one place: which came first */
 	uint32_t body_bytes;
 	size_t bytes;
 	uint32_t payload_bytes[];
@@ -47,12 +48,18 @@ struct shard {
 	uint64_t return_upto;
 	bool syncing;
 	/* Rooms are filled from history one after another: until the last of them is, see fill.c. */
-	uint32_t filling;        /* rooms that are still to be filled */
-	uint64_t filling_ms;     /* since when */
-	uint64_t passed;         /* what shard_passed was told meanwhile */
-	struct tail_item **kept; /* OWNED: what came meanwhile */
-	uint32_t kept_count, kept_cap;
+	uint32_t filling;                         /* rooms that are still to be filled */
+	uint64_t filling_ms;                      /* since when */
+	uint64_t passed;                          /* what shard_passed was told meanwhile */
+	struct tail_item **kept;                  /* OWNED: what came meanwhile */
+	uint32_t kept_count, kept_cap, kept_head; /* those before kept_head are done */
+	uint32_t kept_sorted;                     /* so many of them are in order */
 	size_t kept_bytes;
+	uint64_t newest_kept; /* place */
+	uint32_t last_kept_as;
+	bool finishing; /* they are being delivered */
+	struct list
+		due; /* struct room that members are to leave when it is filled, see room_leave_later */
 };
 
 /* router_clnt's handlers */

@@ -92,7 +92,7 @@ static bool is_wanted(const struct fetch *f, const struct wire_socket_found *m)
 	struct wire_list_walk w;
 	struct str name;
 
-	if (is_excepted(f, m->sid))
+	if (m->away_ms || is_excepted(f, m->sid)) /* as at a Node server: who is here */
 		return false;
 	wire_list_walk(&m->rooms, &w);
 	while (wire_list_next(&w, &name))

@@ -51,6 +51,7 @@ static void encode_verb(struct source_redis *s, const struct wire_deliver *d,
 		.kind = d->verb == VERB_JOIN    ? SIOREDIS_JOIN
 			: d->verb == VERB_LEAVE ? SIOREDIS_LEAVE
 						: SIOREDIS_DISCONNECT,
+		.close = d->verb == VERB_CLOSE,
 		.uid = s->uid,
 		.rooms = *rooms,
 		.except = *except,
@@ -68,7 +69,7 @@ void redis_out_send(struct source_redis *s, const struct wire_deliver *d, const 
 	int err = 0;
 
 	/* Node servers do not know users: better nobody than everybody. */
-	if (d->user_id.n || d->verb > 3)
+	if (d->user_id.n || d->verb > VERB_CLOSE)
 		return;
 	if (!take_names(&d->except, s->names[1], &except))
 		return;

@@ -12,9 +12,10 @@ static int act(struct source_redis *s, struct str nsp, const struct sioredis_req
 				    .except = r->except };
 	struct redis_wish wish = { .verb = r->kind == SIOREDIS_JOIN    ? VERB_JOIN
 					   : r->kind == SIOREDIS_LEAVE ? VERB_LEAVE
+					   : r->close                  ? VERB_CLOSE
 								       : VERB_DISCONNECT };
 
-	if (wish.verb != VERB_DISCONNECT)
+	if (r->kind != SIOREDIS_DISCONNECT)
 		wish.targets = &r->targets;
 	return source_redis_publish(s, &e, &wish);
 }

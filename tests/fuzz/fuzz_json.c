@@ -4,7 +4,7 @@
  * slice lies in the input, and what is left over by a prefix is refused as a whole.
  * options: -max_len=4096
  *
- * Known differences: jansson refuses numbers it cannot hold, names with a NUL and nesting past 2048, and reads over some
+ * Known differences: jansson refuses numbers it cannot hold, names with a NUL, half a surrogate pair and nesting past 2048, and reads over some
  * NUL bytes outside of strings; we refuse nesting past JSON_MAX_DEPTH.
  */
 #include <stdint.h>
