@@ -19,4 +19,7 @@ enum claim_state { CLAIM_YES = 0, CLAIM_UNDER_WAY, CLAIM_KNOWN, CLAIM_LATER }; /
 
 enum life_kind { LIFE_USER = 'u', LIFE_ROOM = 'r' }; /* LIFE.kind */
 
+/* Places are a hybrid logical clock: microseconds since 1970, then so many bits of a counter. */
+#define PLACE_US_SHIFT 10
+
 #endif

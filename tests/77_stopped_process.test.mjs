@@ -187,3 +187,16 @@ scenario('clients of a stopped edge that come back to the other one are recovere
 	await assertAllWhole(members, await stream.stop(), { mayReturn: () => true });
 	await waitFor(async () => await metricOf(rw.processes[name], 'roomwire_parked_sockets') <= parked, { what: 'the edge to let go of them', deadlineMs: 40_000 });
 });
+
+scenario('an edge stands still: what is published to its rooms is accepted when it has been silent for LINK_TIMEOUT_MS, and it gets all of it when it goes on', async () => {
+	const rw = fixture.normal;
+	const room = newRoom();
+	const members = await membersOf(rw, room, 8, { polling: false });
+	const stopped = Object.values(processesOf(rw, 'edge'))[0];
+	await whileStopped(stopped.pid, async () => {
+		for (let n = 0; n < 3; n++)
+			await rw.publish({ rooms: [room], event: 'n', data: { n } });
+	});
+	for (const [i, member] of members.entries())
+		await member.assertWhole(3, `member ${i}`);
+});

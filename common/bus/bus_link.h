@@ -13,8 +13,8 @@
  *      DOWN ──HELLO(nonce)──▶ GREETING ──WELCOME──▶ UP            silent for link_timeout_ms: DOWN
  *
  * A connecting side that is closed says BYE behind everything else, and is forgotten at once. One that ends without it is noticed by its
- * connection: without one for link_gone_ms it is `gone` (nobody should wait for it), but may come back and resume until it is forgotten, silent
- * for three times link_timeout_ms.
+ * connection: without one for link_gone_ms, or silent for link_timeout_ms, it is `gone` (nobody should wait for it), but may come back and resume until it
+ * is forgotten, silent for three times link_timeout_ms.
  *
  * What was sent while a link is not UP: counted messages of a resumable link wait in its ring; before the first WELCOME, and after a
  * reset, bus_link_send says E_CLOSED.
@@ -51,7 +51,8 @@ struct bus_handlers {
 	void (*acked)(void *ctx, struct bus_link *link, uint64_t number);
 	/* Binding side: a HELLO, also of a role that is held, with the edges its peer knows of; may be NULL. */
 	void (*held)(void *ctx, const struct wire_list *known);
-	/* Binding side: the peer has had no connection for link_gone_ms. Once, until `up` is called again; numbers and messages stay. May be NULL. */
+	/* Binding side: the peer has had no connection for link_gone_ms, or said nothing for link_timeout_ms. Once, until `up` is called again; numbers and
+	 * messages stay. May be NULL. */
 	void (*gone)(void *ctx, struct bus_link *link);
 };
 

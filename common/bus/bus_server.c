@@ -106,8 +106,12 @@ void bus_server_note(struct bus_link *link, int err)
 /* Last of all in its caller. */
 static void look_if_gone(struct bus_link *link)
 {
-	if (link->gone || !link->unreached_ms ||
-	    clock_ms() - link->unreached_ms < (uint64_t)link->svc->conf.link_gone_ms)
+	uint64_t now = clock_ms();
+	bool unreached = link->unreached_ms &&
+			 now - link->unreached_ms >= (uint64_t)link->svc->conf.link_gone_ms;
+	bool silent = now - link->heard_ms > (uint64_t)link->svc->conf.link_timeout_ms;
+
+	if (link->gone || (!unreached && !silent))
 		return;
 	link->gone = true;
 	metrics_inc(METRIC_LINK_GONE);

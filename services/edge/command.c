@@ -29,6 +29,9 @@ static int join(struct sock *sock, struct str key, uint64_t place)
 	if (err)
 		log_warn("command", "a socket cannot join a room that the backend named",
 			 KV_STR("room", key), KV_ERR(err));
+	if (err == E_FULL)
+		sock_emit_error(sock, STR("TOO_MANY_ROOMS"),
+				STR("this connection is in too many rooms"));
 	return err;
 }
 

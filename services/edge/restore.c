@@ -3,12 +3,16 @@
 
 #include <stdlib.h>
 
+#include "common/base/clock.h"
 #include "common/base/mem.h"
 #include "common/log/log.h"
+#include "proto/values.h"
 #include "services/edge/command.h"
 #include "services/edge/deliver.h"
 #include "services/edge/dialect.h"
 #include "services/edge/record.h"
+
+#define CLOCKS_APART_US 60000000u /* of this machine and of routers, at most */
 
 struct str restore_key_of(const void *restore)
 {
@@ -110,6 +114,21 @@ static struct str text_of(struct op *op, struct str name, struct buf *scratch, b
 	return STR_NONE;
 }
 
+/* An offset of routers that nobody knows, or of places that no clock has come to, proves nothing. */
+static bool is_of_ours(struct edge *edge, const struct offset *had)
+{
+	uint64_t future = (clock_wall_us() + CLOCKS_APART_US) << PLACE_US_SHIFT;
+
+	for (uint32_t i = 0; i < had->count; i++)
+		if (had->places[i].place > future)
+			return false;
+	LIST_EACH(&edge->shards, node, next) {
+		if (offset_get(had, CONTAINER_OF(node, struct shard, node)->id))
+			return true;
+	}
+	return had->count == 0;
+}
+
 enum op_next restore_begin(struct op *op)
 {
 	struct sock *sock = op->sock;
@@ -129,7 +148,7 @@ enum op_next restore_begin(struct op *op)
 		memcpy(r->pid, pid.p, EDGE_ID_BYTES);
 	buf_reset(&scratch);
 	offset = text_of(op, STR("offset"), &scratch, &wrong);
-	if (!r || wrong || offset_read(offset, &had) ||
+	if (!r || wrong || offset_read(offset, &had) || !is_of_ours(sock->edge, &had) ||
 	    !take_from_here(sock, str_make(r->pid, EDGE_ID_BYTES)) || sock->state == SOCK_CLOSED) {
 		metrics_inc(METRIC_RECOVERED_NOT);
 		if (sock->state != SOCK_CLOSED)

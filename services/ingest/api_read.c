@@ -4,14 +4,14 @@
  * call that one of them cannot answer is 503. A list of rooms takes two questions: which there are, then the figures of those on the page.
  */
 #include "common/base/clock.h"
+#include "proto/values.h"
 #include "services/ingest/api.h"
 #include "services/ingest/api_page.h"
 #include "services/ingest/api_query.h"
 
 #define TEXT_BYTES (64u << 10)
 #define BODY_BYTES (64u << 20)
-#define NAMES_SHOWN 50u   /* rooms of a socket */
-#define PLACE_US_SHIFT 10 /* services/router/router.h: a place is microseconds above a counter */
+#define NAMES_SHOWN 50u /* rooms of a socket */
 
 /* A call that waits for routers. */
 struct reading {

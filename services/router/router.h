@@ -19,6 +19,7 @@
 #include "common/base/tree.h"
 #include "common/bus/bus_link.h"
 #include "common/svc/svc.h"
+#include "proto/values.h"
 
 struct acks;
 struct egress;
@@ -162,7 +163,6 @@ void publish_release(struct router *router, struct pending *pending);
  * Place of the next message: a hybrid logical clock, microseconds since 1970 above a counter. Places of one router grow, those of its next life are
  * greater, and those of several routers are in the order of time as far as their clocks agree.
  */
-#define PLACE_US_SHIFT 10
 uint64_t router_next_place(const struct router *router);
 /* router.c: a message of a peer, now or when the router has settled */
 void router_dispatch(struct peer *peer, const struct bus_message *m);
