@@ -145,6 +145,91 @@ scenario('a broker that comes back empty gets its exchange, queues and bindings 
 	});
 });
 
+/* Publishes n, again and again, until the client has it: what is published while no queue is bound is the broker's to drop. */
+const flows = (vhost, client, n) => waitFor(async () => {
+	await vhost.publish(EXCHANGE, 'message.sent', { payload: { ticketId, n } }, { messageId: `flows-${vhost.name}-${n}` });
+	return numbers(client).includes(n);
+}, { what: `event ${n} to come`, deadlineMs: 40_000, everyMs: 50 });
+const count = (text, pattern) => text.match(pattern)?.length ?? 0;
+const OURS = ['topic', { durable: true }];
+
+scenario('an exchange that is deleted is declared and bound again, and told once; so is the queue of dead letters', { timeout: 120_000 }, async () => {
+	await withRoomwire({}, async ({ rw, vhost }) => {
+		const client = await member(rw);
+		await flows(vhost, client, 0);
+		const channel = await vhost.channel();
+		await channel.deleteExchange(EXCHANGE);
+		await channel.deleteQueue(DEAD);
+		const there = () => vhost.assertSame('checkExchange', EXCHANGE).then(() => true, () => false);
+		await waitFor(there, { what: 'the exchange to be there again', deadlineMs: 40_000 });
+		await vhost.assertSame('assertExchange', EXCHANGE, ...OURS);
+		await flows(vhost, client, 1);
+		const dead = () => vhost.queue(DEAD).then(() => true, () => false);
+		await waitFor(dead, { what: 'the queue of dead letters to be there again', deadlineMs: 40_000 });
+		assert.equal(count(rw.log, /the exchange was gone/g), 1, 'told once');
+		assert.equal(count(rw.log, /the queue of dead letters was gone/g), 1, 'told once');
+		await rw.waitReady('ingest');
+		assert.equal(count(rw.log, /no connection/g), 0, 'no connection was lost for it');
+	});
+});
+
+scenario('an exchange that a backend deletes and makes again is bound again, each time', { timeout: 120_000 }, async () => {
+	await withRoomwire({}, async ({ rw, vhost }) => {
+		const client = await member(rw);
+		const channel = await vhost.channel();
+		for (const n of range(3)) {
+			await channel.deleteExchange(EXCHANGE);
+			await channel.assertExchange(EXCHANGE, ...OURS);
+			await flows(vhost, client, n);
+		}
+		await rw.waitReady('ingest');
+		assert.equal(count(rw.log, /no connection/g), 0, 'no connection was lost for it');
+	});
+});
+
+for (const [type, options] of [['fanout', { durable: true }], ['direct', { durable: false, autoDelete: true }]]) {
+	scenario(`an exchange that is made again as ${type} is told, and what it and the queue have flows; told no more when it is put right`, { timeout: 180_000 }, async () => {
+		await withRoomwire({}, async ({ rw, vhost }) => {
+			const client = await member(rw);
+			await flows(vhost, client, 0);
+			const channel = await vhost.channel();
+			await channel.deleteExchange(EXCHANGE);
+			await waitFor(() => /the exchange was gone/.test(rw.log), { what: 'it to be missed, and so be known as ours', deadlineMs: 40_000 });
+			await channel.deleteExchange(EXCHANGE);
+			await channel.assertExchange(EXCHANGE, type, options);
+			const told = async () => /PRECONDITION_FAILED/.test((await rw.ops('ingest', '/readyz')).text);
+			await waitFor(told, { what: 'readiness to say so', deadlineMs: 40_000 });
+			await vhost.publish('', QUEUE, { payload: { ticketId, n: 1 } }); /* no type: to the dead letters */
+			await waitFor(async () => (await vhost.queue(DEAD)).messages === 1, { what: 'what is in the queue to be taken' });
+			await flows(vhost, client, 2);
+			assert.ok(await told());
+			assert.equal(count(rw.log, /not as it was declared.*PRECONDITION_FAILED/g), 1, 'told once');
+			await channel.deleteExchange(EXCHANGE);
+			await channel.assertExchange(EXCHANGE, ...OURS);
+			await flows(vhost, client, 3);
+			await waitFor(async () => !(await told()), { what: 'readiness to say it no more', deadlineMs: 60_000 });
+			await rw.waitReady('ingest');
+			assert.equal(count(rw.log, /no connection/g), 0, 'no connection was lost for it');
+		});
+	});
+}
+
+scenario('an exchange of another kind, made beforehand, is used as it is', { timeout: 120_000 }, async () => {
+	const before = async (vhost) => {
+		await (await vhost.channel()).assertExchange(EXCHANGE, 'direct', { durable: true });
+	};
+	await withRoomwire({ before }, async ({ rw, vhost }) => {
+		const client = await member(rw);
+		await flows(vhost, client, 0);
+		await waitFor(() => /the exchange is used as it is/.test(rw.log), { what: 'it to be told', deadlineMs: 40_000 });
+		await rw.waitReady('ingest');
+		await (await vhost.channel()).deleteExchange(EXCHANGE);
+		await (await vhost.channel()).assertExchange(EXCHANGE, 'direct', { durable: true });
+		await flows(vhost, client, 1);
+		await rw.waitReady('ingest');
+	});
+});
+
 scenario('a quorum queue, made by somebody else, is used as it is, and survives the broker', { timeout: 120_000 }, async () => {
 	const before = async (vhost) => {
 		const channel = await vhost.channel();

@@ -425,7 +425,10 @@ bool adapt_amqp_up(struct adapt_amqp *a, char reason[SVC_REASON_BYTES])
 	amqp_pub_look(a->pub, &pub);
 	pthread_mutex_lock(&a->lock);
 	up = a->up && pub.up;
-	snprintf(reason, SVC_REASON_BYTES, "%s", a->up ? pub.reason : a->reason);
+	snprintf(reason, SVC_REASON_BYTES, "%s",
+		 !a->up               ? a->reason
+		 : up && pub.amiss[0] ? pub.amiss
+				      : pub.reason);
 	pthread_mutex_unlock(&a->lock);
-	return up;
+	return up && !pub.amiss[0];
 }

@@ -11,6 +11,7 @@
  *
  * Declares what it needs: the topic exchange and the queue, both durable, one binding per key, and `<queue>.dead`. What exists is taken as it is
  * (whatever its type and arguments). Connects again with back-off and jitter (100 ms to 5 s) and declares anew, also when the queue was deleted.
+ * Exchange, bindings and dead letters are looked after every 5 s (adapt_amqp_watch.h) and declared again where they are gone.
  */
 #ifndef ROOMWIRE_ADAPT_AMQP_H
 #define ROOMWIRE_ADAPT_AMQP_H
@@ -80,6 +81,7 @@ void adapt_amqp_drop(struct adapt_amqp *amqp, struct amqp_delivery *d);
  */
 int adapt_amqp_publish(struct adapt_amqp *amqp, struct str exchange, struct str key, struct str id,
 		       struct str body, amqp_published_fn fn, void *ctx) MUST_CHECK;
+/* Connected, and what was declared is still so. false says why; deliveries and messages may flow all the same. */
 bool adapt_amqp_up(struct adapt_amqp *amqp, char reason[SVC_REASON_BYTES]);
 
 #endif

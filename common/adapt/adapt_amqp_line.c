@@ -208,19 +208,23 @@ int amqp_line_exchange(struct amqp_line *l, const char *name)
 	return amqp_line_checked(l, "declare exchange");
 }
 
+amqp_table_t amqp_line_queue_type(const char *type, amqp_table_entry_t *row)
+{
+	row->key = amqp_cstring_bytes("x-queue-type");
+	row->value.kind = AMQP_FIELD_KIND_UTF8;
+	row->value.value.bytes = amqp_cstring_bytes(type);
+	return (amqp_table_t){ strcmp(type, "classic") ? 1 : 0, row };
+}
+
 int amqp_line_queue(struct amqp_line *l, const char *name, const char *type)
 {
-	amqp_table_entry_t kind;
-	amqp_table_t arguments = { strcmp(type, "classic") ? 1 : 0, &kind };
+	amqp_table_entry_t row;
 	int err = probe(l, "queue", name, true);
 
 	if (err != E_NOTFOUND)
 		return err;
-	kind.key = amqp_cstring_bytes("x-queue-type");
-	kind.value.kind = AMQP_FIELD_KIND_UTF8;
-	kind.value.value.bytes = amqp_cstring_bytes(type);
 	amqp_queue_declare(l->state, AMQP_LINE_CHANNEL, amqp_cstring_bytes(name), 0, 1, 0, 0,
-			   arguments);
+			   amqp_line_queue_type(type, &row));
 	err = amqp_line_checked(l, "declare queue");
 	if (!err)
 		log_info("rabbitmq", "queue declared", KV_Z("queue", name), KV_Z("type", type));
@@ -262,7 +266,8 @@ int amqp_line_next(struct amqp_line *l, amqp_method_t *method)
 	if (status != AMQP_STATUS_OK)
 		return amqp_line_fail(l, "receive", amqp_error_string2(status));
 	*method = frame.payload.method;
-	if (method->id == AMQP_CHANNEL_CLOSE_METHOD || method->id == AMQP_CONNECTION_CLOSE_METHOD) {
+	if ((method->id == AMQP_CHANNEL_CLOSE_METHOD && frame.channel != AMQP_LINE_CHECKS) ||
+	    method->id == AMQP_CONNECTION_CLOSE_METHOD) {
 		amqp_rpc_reply_t reply;
 
 		memset(&reply, 0, sizeof(reply));

@@ -14,6 +14,7 @@
 #include "common/svc/svc.h"
 
 #define AMQP_LINE_CHANNEL 1
+#define AMQP_LINE_CHECKS 3 /* the publisher's watch */
 
 struct amqp_line {
 	char *url; /* parsed in place: `info` points into it */
@@ -43,10 +44,13 @@ int amqp_line_sent(struct amqp_line *l, const char *what, int status) MUST_CHECK
 /* What exists is taken as it is, whatever its type and arguments; type: "classic", "quorum". */
 int amqp_line_exchange(struct amqp_line *l, const char *name) MUST_CHECK;
 int amqp_line_queue(struct amqp_line *l, const char *name, const char *type) MUST_CHECK;
+/* The arguments of such a queue; row: BORROWED for as long as they are used. */
+amqp_table_t amqp_line_queue_type(const char *type, amqp_table_entry_t *row);
 
 /* Waits up to wait_ms for bytes or for wake_fd (whose counter is taken). */
 void amqp_line_wait(struct amqp_line *l, int wake_fd, int wait_ms);
-/* The next frame of a method that has arrived; E_AGAIN: none. A heartbeat is sent where one is due. Frees what the one before pointed to. */
+/* The next frame of a method that has arrived; E_AGAIN: none. A heartbeat is sent where one is due. Frees what the one before pointed to.
+ * That the broker closed a channel fails the connection, but for AMQP_LINE_CHECKS. */
 int amqp_line_next(struct amqp_line *l, amqp_method_t *method) MUST_CHECK;
 int amqp_line_heartbeat(struct amqp_line *l) MUST_CHECK; /* where nothing is read on purpose */
 void amqp_line_sleep(int wake_fd, uint32_t ms);          /* or until woken */

@@ -27,6 +27,7 @@ struct amqp_pub {
 	uint64_t published;
 	struct list unsent; /* dead letters that wait for their time */
 	struct list sent;   /* not confirmed, by number */
+	struct amqp_watch watch;
 	/* of both, under the lock */
 	pthread_mutex_t lock;
 	struct list todo, answered;
@@ -282,8 +283,18 @@ static int handle(struct amqp_pub *p, const amqp_method_t *method)
 		set_state(p, true, false, "");
 		return 0;
 	default:
-		return 0;
+		return amqp_watch_on(&p->watch, method);
 	}
+}
+
+static void tell_amiss(struct amqp_pub *p)
+{
+	if (strcmp(p->state.amiss, p->watch.reason) == 0) /* written by this thread alone */
+		return;
+	pthread_mutex_lock(&p->lock);
+	memcpy(p->state.amiss, p->watch.reason, sizeof(p->state.amiss));
+	pthread_mutex_unlock(&p->lock);
+	p->changed(p->ctx);
 }
 
 static int turn(struct amqp_pub *p)
@@ -291,6 +302,8 @@ static int turn(struct amqp_pub *p)
 	amqp_method_t method;
 	int err = send_some(p);
 
+	if (!err && !p->state.blocked) /* else the broker does not read it */
+		err = amqp_watch_turn(&p->watch);
 	if (!err)
 		amqp_line_wait(&p->line, p->wake, TURN_MS);
 	while (!err) {
@@ -298,6 +311,7 @@ static int turn(struct amqp_pub *p)
 		if (!err)
 			err = handle(p, &method);
 	}
+	tell_amiss(p);
 	return err == E_AGAIN ? 0 : err;
 }
 
@@ -314,6 +328,7 @@ static bool is_stopping(struct amqp_pub *p)
 static int open_line(struct amqp_pub *p)
 {
 	p->published = 0;
+	amqp_watch_begin(&p->watch);
 	if (amqp_line_open(&p->line) || amqp_line_exchange(&p->line, p->spec.exchange) ||
 	    amqp_line_queue(&p->line, p->dead_queue, p->spec.queue_type))
 		return E_UNAVAILABLE;
@@ -391,6 +406,7 @@ int amqp_pub_open(const struct adapt_amqp_spec *spec, void (*changed)(void *ctx)
 	p->ctx = ctx;
 	snprintf(p->dead_queue, sizeof(p->dead_queue), "%s.dead", spec->queue);
 	snprintf(p->state.reason, sizeof(p->state.reason), "not connected yet");
+	amqp_watch_init(&p->watch, &p->spec, &p->line, p->dead_queue);
 	list_init(&p->unsent);
 	list_init(&p->sent);
 	list_init(&p->todo);

@@ -4,11 +4,14 @@
  *
  * A message is answered once: confirmed, returned (UNROUTABLE), or UNAVAILABLE (refused by the broker, connection lost, broker blocked). A dead letter is tried until it is
  * confirmed: refused or returned, after RETRY_FIRST_MS, doubling to RETRY_MOST_MS, while others go on; its queue is declared again where it is gone.
+ *
+ * Its connection also looks after what was declared: adapt_amqp_watch.h.
  */
 #ifndef ROOMWIRE_ADAPT_AMQP_PUB_H
 #define ROOMWIRE_ADAPT_AMQP_PUB_H
 
 #include "common/adapt/adapt_amqp_conn.h"
+#include "common/adapt/adapt_amqp_watch.h"
 
 struct amqp_pub;
 
@@ -31,6 +34,7 @@ struct amqp_pub_state {
 	bool up, blocked;
 	size_t dead_waiting; /* dead letters not confirmed */
 	char reason[SVC_REASON_BYTES];
+	char amiss[SVC_REASON_BYTES]; /* what was declared is not so any more; empty: it is */
 };
 
 /* changed: on the thread: there are answers, or another state. spec: COPIED, its strings BORROWED. */

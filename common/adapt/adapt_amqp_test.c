@@ -3,6 +3,7 @@
 #include "common/adapt/adapt_amqp_server_test.h"
 
 #include "common/adapt/adapt_amqp.h"
+#include "common/adapt/adapt_amqp_line.h"
 #include "common/base/clock.h"
 #include "common/base/mem.h"
 #include "common/log/log.h"
@@ -340,6 +341,103 @@ static void test_closed_with_a_stopped_broker_then_at_once_and_all_answered(void
 	kill(server.pid, SIGCONT);
 }
 
+/* ── somebody else changes what was declared ── */
+
+static struct amqp_line other;
+
+static void other_opens(void)
+{
+	assert_int_equal(amqp_line_init(&other, server.url), 0);
+	assert_int_equal(amqp_line_open(&other), 0);
+}
+
+static void other_deletes(void)
+{
+	amqp_exchange_delete(other.state, AMQP_LINE_CHANNEL, amqp_cstring_bytes(EXCHANGE), 0);
+	assert_int_equal(amqp_line_checked(&other, "delete"), 0);
+}
+
+static void other_declares(const char *type, bool durable)
+{
+	amqp_exchange_declare(other.state, AMQP_LINE_CHANNEL, amqp_cstring_bytes(EXCHANGE),
+			      amqp_cstring_bytes(type), 0, durable, 0, 0, amqp_empty_table);
+	assert_int_equal(amqp_line_checked(&other, "declare"), 0);
+}
+
+/* Again and again: what is published while nothing is bound is lost. */
+static void publish_until_taken(void)
+{
+	uint64_t last_ns = clock_exact_ns() + (uint64_t)WAIT_MS * 1000000;
+	int before = taken, sent = answered;
+
+	while (taken == before && clock_exact_ns() < last_ns) {
+		assert_int_equal(publish(EXCHANGE, "good", "", STR("{}")), 0);
+		sent++;
+		run_until(answered == sent);
+		turn_loop();
+	}
+	assert_true(taken > before);
+	acknowledge_all();
+}
+
+static void test_exchange_made_again_then_bound_again_and_no_connection_lost(void **state)
+{
+	uint64_t connects = metrics_values[METRIC_RABBITMQ_RECONNECTS];
+
+	(void)state;
+	open_it(QUEUE, "classic");
+	run_until(is_up());
+	other_opens();
+	for (int i = 0; i < 2; i++) {
+		other_deletes();
+		other_declares("topic", true);
+		publish_until_taken();
+		assert_true(is_up());
+	}
+	assert_int_equal(metrics_values[METRIC_RABBITMQ_RECONNECTS], connects + 1);
+	amqp_line_fini(&other);
+}
+
+static void test_exchange_made_again_as_another_then_told_until_it_is_right_and_bound(void **state)
+{
+	char reason[SVC_REASON_BYTES];
+
+	(void)state;
+	open_it(QUEUE, "classic");
+	run_until(is_up());
+	other_opens();
+	other_deletes();
+	other_declares("topic", true);
+	publish_until_taken(); /* a check went through: it is known as ours */
+	other_deletes();
+	other_declares("fanout", true);
+	run_until(!is_up());
+	assert_false(adapt_amqp_up(amqp, reason));
+	assert_non_null(strstr(reason, "PRECONDITION_FAILED"));
+	publish_until_taken();
+	other_deletes();
+	run_until(is_up()); /* declared again as ours */
+	publish_until_taken();
+	amqp_line_fini(&other);
+}
+
+static void test_exchange_of_another_kind_at_first_then_used_as_it_is(void **state)
+{
+	(void)state;
+	other_opens();
+	amqp_exchange_delete(other.state, AMQP_LINE_CHANNEL, amqp_cstring_bytes(EXCHANGE), 0);
+	other_declares("direct", false);
+	open_it(QUEUE, "classic");
+	run_until(is_up());
+	publish_until_taken();
+	other_deletes();
+	other_declares("direct", false);
+	publish_until_taken();
+	assert_true(is_up());
+	other_deletes(); /* for the next test */
+	amqp_line_fini(&other);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -353,6 +451,9 @@ int main(void)
 		T(test_broker_killed_then_what_is_unanswered_is_answered_and_comes_again),
 		T(test_broker_stands_still_then_noticed_by_heartbeat_and_back_afterwards),
 		T(test_closed_with_a_stopped_broker_then_at_once_and_all_answered),
+		T(test_exchange_made_again_then_bound_again_and_no_connection_lost),
+		T(test_exchange_made_again_as_another_then_told_until_it_is_right_and_bound),
+		T(test_exchange_of_another_kind_at_first_then_used_as_it_is),
 #undef T
 	};
 

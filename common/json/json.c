@@ -28,8 +28,9 @@ static inline void scan_init(struct scan *s, struct str text)
 static inline void push(struct scan *s, bool object)
 {
 	uint64_t *word = &s->objects[s->depth / 64], bit = UINT64_C(1) << (s->depth % 64);
+	uint64_t below = *word & (bit - 1);
 
-	*word = object ? *word | bit : *word & ~bit;
+	*word = object ? below | bit : below;
 	s->depth++;
 }
 

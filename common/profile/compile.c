@@ -391,8 +391,7 @@ int compile_profile(const char *file, struct str text, const struct raw_profile 
 	compile_failure(&c, raw->failure);
 	compile_checks(&c, raw);
 	compile_nsps(&c, raw);
-	if (raw->ingest)
-		compile_ingest(&c, raw->ingest);
+	compile_ingest(&c, raw->ingest);
 	if (c.error_count > COMPILE_MAX_ERRORS)
 		buf_addf(errors, "%s: and %u more errors\n", file,
 			 c.error_count - COMPILE_MAX_ERRORS);

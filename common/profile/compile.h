@@ -95,7 +95,7 @@ void compile_when(struct compile *c, const struct raw_when_field *raw,
 
 void compile_checks(struct compile *c, const struct raw_profile *raw);
 void compile_nsps(struct compile *c, const struct raw_profile *raw);
-void compile_ingest(struct compile *c, const struct raw_ingest *raw);
+void compile_ingest(struct compile *c, const struct raw_ingest *raw); /* NULL: none */
 
 /* Storage of a scope that is made of fields. */
 struct compile_scope {

@@ -5,8 +5,11 @@
 
 #define QUEUE_BYTES 200 /* AMQP 0-9-1 short strings hold 255; ".dead" and the like are added */
 
-static void set_rabbitmq(struct compile *c, const struct raw_rabbitmq *raw)
+/* Without a word about RabbitMQ: PROFILE.events and PROFILE.realtime. */
+static void set_rabbitmq(struct compile *c, const struct raw_rabbitmq *given)
 {
+	static const struct raw_rabbitmq none;
+	const struct raw_rabbitmq *raw = given ? given : &none;
 	size_t mark = compile_enter(c, "rabbitmq", -1);
 	struct buf name = BUF_INIT(2 * QUEUE_BYTES);
 
@@ -161,8 +164,11 @@ void compile_ingest(struct compile *c, const struct raw_ingest *raw)
 	struct profile_ingest *ingest = &c->p->ingest;
 	size_t mark = compile_enter(c, "ingest", -1);
 
-	if (raw->rabbitmq)
-		set_rabbitmq(c, raw->rabbitmq);
+	set_rabbitmq(c, raw ? raw->rabbitmq : NULL);
+	if (!raw) {
+		compile_leave(c, mark);
+		return;
+	}
 	ingest->event_list = compile_alloc(c, raw->events_count * sizeof(*ingest->event_list));
 	for (uint32_t i = 0; i < raw->events_count; i++) {
 		size_t deeper = compile_enter(c, "events", i);

@@ -61,7 +61,7 @@ struct ingest_event {
 };
 
 struct profile_ingest {
-	char *amqp_exchange; /* NULL: RabbitMQ is not used by this profile */
+	char *amqp_exchange; /* always there */
 	char *amqp_queue;
 	struct profile_kafka kafka;
 	const char *amqp_queue_type; /* classic, quorum */

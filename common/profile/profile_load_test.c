@@ -431,7 +431,11 @@ static void test_conformance_then_compiled_as_written(void **state)
 	assert_int_equal(p->setting_count, 5);
 	assert_non_null(event_of(p, "/custom", "message-with-ack"));
 	assert_int_equal(event_of(p, "/", "room:send")->actions[0].args.parts[0].root, TMPL_ARG);
-	assert_null(p->ingest.amqp_exchange);
+	assert_string_equal(p->ingest.amqp_exchange, "conformance.events");
+	assert_string_equal(p->ingest.amqp_queue, "conformance.realtime");
+	assert_string_equal(p->ingest.amqp_queue_type, "classic");
+	assert_int_equal(p->ingest.event_count, 0);
+	assert_int_equal(p->ingest.kafka.topic_count, 0);
 	assert_null(map_get(&p->ingest.events, STR("x")));
 	profile_free(&p);
 }

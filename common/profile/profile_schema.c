@@ -110,7 +110,7 @@ static const struct {
 	{ "remove", "when", "Only when a field has one of some texts." },
 	{ "domain_event", "remove",
 	  "Take the connections of a user out of the event's rooms, behind the event." },
-	{ "ingest", "rabbitmq", "Take events from RabbitMQ, where RABBITMQ_URL is set." },
+	{ "ingest", "rabbitmq", "Other names in RabbitMQ than the defaults." },
 	{ "ingest", "events", "Domain events by type." },
 	{ "ingest", "kafka", "Take events from other Kafka topics than PROFILE.events." },
 	{ "kafka", "group", "Consumer group of all ingest processes; default: PROFILE.realtime." },

@@ -188,9 +188,6 @@ static const struct {
 	{ TMPL_JSON, "\"\\u12{id}\"", E_SYNTAX,
 	  "found \"\\u12{id}\", allowed: JSON, with variables in the place of values or inside "
 	  "strings" },
-	{ TMPL_JSON, "\"\\ud83d{id}\"", E_SYNTAX,
-	  "found \"\\ud83d{id}\", allowed: JSON, with variables in the place of values or inside "
-	  "strings" },
 	{ TMPL_JSON, "\"{args}\"", E_SYNTAX,
 	  "found {args}, allowed: {args.N} in text; {args} in the place of JSON values alone" },
 	{ TMPL_JSON, "1, {args}", E_SYNTAX,

@@ -414,8 +414,12 @@ bool room_leave_at(struct sock *sock, struct str key, uint64_t place)
 	struct room *room = room_find(sock->edge, key);
 	struct membership *m = room ? room_membership(sock, room) : NULL;
 
-	if (!m || !m->waiting || !room->shard)
-		return room_leave(sock, key);
+	if (!m)
+		return false;
+	if (!m->waiting || !room->shard) {
+		remove_slot(sock, (uint32_t)(m - sock->rooms));
+		return true;
+	}
 	m->leaves = place;
 	list_remove(&room->due);
 	list_append(&room->shard->due, &room->due);
@@ -431,8 +435,8 @@ static void leave_due(struct room *room)
 
 		if (!sock || !sock->rooms[slot].leaves)
 			continue;
-		record_save_left(sock, room_name_of(room));
 		remove_slot(sock, slot);
+		record_save_left(sock, room_name_of(room));
 	}
 	room->holds--;
 	release(room);
@@ -478,10 +482,12 @@ void room_leave_all(struct sock *sock)
 
 void room_park_all(struct sock *sock)
 {
-	for (uint32_t i = sock->room_count; i-- > 0;) { /* a join that was never answered */
-		if (sock->rooms[i].leaves)
-			record_save_left(sock, room_name_of(sock->rooms[i].room));
-		if (sock->rooms[i].joined == 0 || sock->rooms[i].leaves)
+	for (uint32_t i = sock->room_count; i-- > 0;) {
+		const struct membership *m = &sock->rooms[i];
+
+		if (m->leaves)
+			record_save_left(sock, room_name_of(m->room));
+		if (m->leaves || m->joined == 0) /* a join that was never answered */
 			remove_slot(sock, i);
 	}
 	for (uint32_t i = 0; i < sock->room_count; i++) {

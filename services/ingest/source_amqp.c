@@ -311,13 +311,6 @@ int source_amqp_open(struct ingest *ingest)
 	list_init(&ingest->passages);
 	if (!ingest->svc->conf.rabbitmq_url[0])
 		return 0;
-	if (!profile->amqp_exchange) {
-		log_error("rabbitmq",
-			  "RABBITMQ_URL is set, but the profile has no `ingest: rabbitmq:`: unset "
-			  "the one or add the other",
-			  KV_Z("profile", ingest->profile->name));
-		return E_CONFIG;
-	}
 	ingest->amqp_keys = mem_need((profile->event_count + 1) * sizeof(*ingest->amqp_keys));
 	for (uint32_t i = 0; i < profile->event_count; i++)
 		ingest->amqp_keys[i] = str_dup(profile->event_list[i].type);

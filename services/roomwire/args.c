@@ -31,28 +31,46 @@ bool args_value(int argc, char **argv, int *i, const char *name, const char **va
 	return true;
 }
 
-int args_conf(const char *profile, struct conf *c)
+static int load_profile(struct conf *c, struct profile **p, struct buf *errors)
+{
+	int err = profile_load(c->profile, errors, p);
+
+	if (err)
+		return err;
+	for (uint32_t i = 0; i < (*p)->setting_count; i++)
+		if (conf_set_from(c, CONF_PROFILE, (*p)->path, str_of((*p)->settings[i].key),
+				  str_of((*p)->settings[i].value), errors))
+			err = E_CONFIG;
+	if (conf_load_port_env(c, (*p)->port_env, errors))
+		err = E_CONFIG;
+	return err;
+}
+
+int args_conf(const char *config, const char *profile, struct conf *c, struct profile **p)
 {
 	struct buf errors = BUF_INIT(1u << 16);
-	struct profile *p = NULL;
-	const char *port;
 	int err = 0;
 
 	conf_init(c);
-	if (profile)
-		err = profile_load(profile, &errors, &p);
-	for (uint32_t i = 0; !err && p && i < p->setting_count; i++)
-		err = conf_set(c, p->path, str_of(p->settings[i].key), str_of(p->settings[i].value),
-			       &errors);
+	if (p)
+		*p = NULL;
+	if (config && conf_load_file(c, config, &errors))
+		err = E_CONFIG;
 	if (conf_load_env(c, &errors))
 		err = E_CONFIG;
-	port = p && p->port_env ? getenv(p->port_env) : NULL;
-	if (port && port[0] && conf_set(c, p->port_env, STR("port"), str_of(port), &errors))
+	if (profile && conf_set(c, "--profile", STR("profile"), str_of(profile), &errors))
 		err = E_CONFIG;
+	if (p && c->profile[0] && load_profile(c, p, &errors))
+		err = E_CONFIG;
+	if (err && p)
+		profile_free(p);
 	if (errors.n)
 		fprintf(stderr, STR_FMT, STR_ARG(buf_str(&errors)));
 	buf_fini(&errors);
-	if (p)
-		profile_free(&p);
 	return err ? E_CONFIG : 0;
+}
+
+const char *args_host(const char *host)
+{
+	return strcmp(host, "0.0.0.0") == 0 ? "127.0.0.1" : host;
 }

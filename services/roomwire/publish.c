@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "common/json/json.h"
+#include "common/profile/profile.h"
 #include "services/roomwire/http_client.h"
 #include "services/roomwire/roomwire.h"
 
@@ -73,10 +74,10 @@ static int call(const struct publish *p, const struct conf *c, struct str body)
 {
 	struct buf headers = BUF_INIT(8192), answer = BUF_INIT(1u << 20);
 	struct http_url url;
-	char own[64];
+	char own[320];
 	int status = 0, err;
 
-	snprintf(own, sizeof(own), "http://127.0.0.1:%lld",
+	snprintf(own, sizeof(own), "http://%s:%lld", args_host(c->api_host),
 		 (long long)(c->api_port ? c->api_port : c->port + 1));
 	buf_addf(&headers, "Authorization: Bearer %s\r\nContent-Type: application/json\r\n",
 		 c->api_key);
@@ -100,12 +101,14 @@ int publish_run(int argc, char **argv)
 {
 	struct publish p = { .rooms = BUF_INIT(1u << 20) };
 	struct buf body = BUF_INIT(BODY_MOST);
+	struct profile *profile = NULL;
 	struct conf c;
 	int code = EXIT_CONFIG;
 
 	if (parse(&p, argc, argv) == 0 && make_body(&p, &body) == 0) {
-		if (args_conf(p.profile, &c) == 0)
+		if (args_conf(NULL, p.profile, &c, &profile) == 0)
 			code = call(&p, &c, buf_str(&body));
+		profile_free(&profile);
 		conf_fini(&c);
 	}
 	buf_fini(&body);

@@ -31,13 +31,18 @@ static int parse(struct tail *t, int argc, char **argv)
 	return 0;
 }
 
-static int find_url(struct tail *t)
+/* Where it is, and which dialect it speaks. */
+static int find_gateway(struct tail *t)
 {
+	struct profile *profile = NULL;
 	struct conf c;
-	char own[64];
-	int err = args_conf(t->profile, &c);
+	char own[320];
+	int err = args_conf(NULL, t->profile, &c, &profile);
 
-	snprintf(own, sizeof(own), "http://127.0.0.1:%lld", (long long)c.port);
+	t->dialect_known = profile != NULL;
+	t->plain = profile && profile->dialect == PROFILE_PLAIN;
+	snprintf(own, sizeof(own), "http://%s:%lld", args_host(c.host), (long long)c.port);
+	profile_free(&profile);
 	conf_fini(&c);
 	if (!err && http_url_parse(t->url_text ? t->url_text : own, &t->url)) {
 		args_wrong("--url", t->url_text, "http://HOST:PORT of the gateway");
@@ -46,16 +51,17 @@ static int find_url(struct tail *t)
 	return err;
 }
 
-/* args_conf has loaded the same file, and has said what is wrong with it. */
-static bool is_plain(const char *name)
+void tail_hint(const struct tail *t)
 {
-	struct buf errors = BUF_INIT(1u << 16);
-	struct profile *p = NULL;
-	bool plain = name && profile_load(name, &errors, &p) == 0 && p->dialect == PROFILE_PLAIN;
-
-	profile_free(&p);
-	buf_fini(&errors);
-	return plain;
+	if (!t->dialect_known)
+		fprintf(stderr, "hint: Socket.IO is not served there. If it is a gateway of plain "
+				"WebSockets, add --profile NAME, so that tail "
+				"speaks its dialect\n");
+	else
+		fprintf(stderr,
+			"hint: what is served there is not %s, the dialect of this profile: is "
+			"--profile the one it was started with?\n",
+			t->plain ? "plain WebSockets" : "Socket.IO");
 }
 
 static int request(const struct tail *t, const char *method, struct str body, struct buf *answer)
@@ -67,6 +73,8 @@ static int request(const struct tail *t, const char *method, struct str body, st
 			body, POLL_SECONDS, &status, answer);
 	if (!err && status != 200) {
 		fprintf(stderr, "%d " STR_FMT "\n", status, STR_ARG(buf_str(answer)));
+		if (status == 404)
+			tail_hint(t);
 		err = E_FAIL;
 	}
 	return err;
@@ -162,9 +170,8 @@ int tail_run(int argc, char **argv)
 	struct tail t = { 0 };
 	int err;
 
-	if (parse(&t, argc, argv) || find_url(&t))
+	if (parse(&t, argc, argv) || find_gateway(&t))
 		return EXIT_CONFIG;
-	t.plain = is_plain(t.profile);
 	err = t.plain ? tail_plain(&t) : handshake(&t, &answer);
 	if (!err && !t.plain)
 		err = say_hello(&t, &answer);

@@ -11,12 +11,16 @@ struct tail {
 	const char *profile, *url_text, *token, *nsp;
 	const char *emits[TAIL_EMITS_MAX]; /* EVENT=JSON */
 	int emit_count;
-	bool plain; /* the profile's dialect */
+	bool dialect_known; /* of a profile */
+	bool plain;         /* the profile's dialect */
 	struct http_url url;
 	char target[128];
 };
 
 /* Connect, send, print until the server closes. 0, or an error that was printed. */
 int tail_plain(const struct tail *t) MUST_CHECK;
+
+/* Prints what to do when that server does not know the path of the dialect. */
+void tail_hint(const struct tail *t);
 
 #endif

@@ -118,6 +118,9 @@ static int shake_hands(const struct tail *t, struct wire *w)
 		str_cut(head, '\r', &status, &head);
 		fprintf(stderr, STR_FMT " " STR_FMT "\n", STR_ARG(status),
 			STR_ARG(str_skip(buf_str(&w->in), at + 4)));
+		if (str_starts(status, STR("HTTP/1.1 404")) ||
+		    str_starts(status, STR("HTTP/1.1 426")))
+			tail_hint(t);
 		return E_FAIL;
 	}
 	buf_drop_front(&w->in, at + 4);

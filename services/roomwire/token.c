@@ -22,11 +22,33 @@ static void add_claim(struct buf *claims, struct str key, struct str value)
 		buf_add_json(claims, value);
 }
 
+/* What the gateway would refuse without being able to say why to a client. */
+static void warn_of(struct str key, struct str value)
+{
+	struct json_value v = { JSON_NONE, value };
+	bool is_json = json_parse(value, &v) == 0;
+	uint64_t n;
+
+	if (str_is(key, "sub") && is_json && v.type != JSON_STRING)
+		fprintf(stderr,
+			"warning: sub is " STR_FMT
+			", which is JSON and no text: the gateway refuses this "
+			"token. To make it text: --claim 'sub=\"%s\"'\n",
+			STR_ARG(value), v.type >= JSON_ARRAY ? "…" : value.p);
+	else if (str_is(key, "sub") && (value.n == 0 || str_is(v.raw, "\"\"")))
+		fprintf(stderr, "warning: sub is empty: the gateway refuses this token\n");
+	else if (str_is(key, "exp") && json_u64(v, &n))
+		fprintf(stderr,
+			"warning: exp is " STR_FMT ", allowed: whole seconds since 1970 (--expires "
+			"counts from now): the gateway refuses this token\n",
+			STR_ARG(value));
+}
+
 static int sign(struct buf *claims)
 {
 	char *token = NULL;
 	struct conf c;
-	int err = args_conf(NULL, &c);
+	int err = args_conf(NULL, NULL, &c, NULL);
 
 	if (!err && !c.jwt_secret[0]) {
 		args_wrong("JWT_SECRET", NULL,
@@ -61,6 +83,7 @@ int token_run(int argc, char **argv)
 		    str_cut(str_of(value), '=', &key, &text) && key.n) {
 			has_sub = has_sub || str_is(key, "sub");
 			has_exp = has_exp || str_is(key, "exp");
+			warn_of(key, text);
 			add_claim(&claims, key, text);
 		} else if (!args_value(argc, argv, &i, "--expires", &value) ||
 			   str_to_u64(str_of(value), &seconds)) {

@@ -20,7 +20,7 @@
 
 static const char *const kind_names[CHILD_KINDS] = { "auth", "router", "ingest", "edge" };
 
-static struct up up_state = { .port_fd = -1, .api_fd = -1 };
+static struct up up_state = { .run_fd = -1, .port_fd = -1, .api_fd = -1 };
 
 static bool all_serving(const struct up *up)
 {
@@ -30,28 +30,23 @@ static bool all_serving(const struct up *up)
 	return up->api_told;
 }
 
-/* Where a client on this machine finds it. */
-static const char *shown_host(const char *host)
-{
-	return strcmp(host, "0.0.0.0") == 0 ? "127.0.0.1" : host;
-}
-
 void up_on_word(struct child *c, struct str word, int port)
 {
 	struct up *up = c->up;
 
 	if (str_is(word, "ops")) {
 		printf("roomwire: ops %s %d http://%s:%d\n", c->name, c->pid,
-		       shown_host(up->svc->conf.ops_host), port);
+		       args_host(up->svc->conf.ops_host), port);
+		up_state_write(up);
 	} else if (str_is(word, "serving")) {
 		c->serving = true;
 	} else if (str_is(word, "api") && !up->api_told) {
 		up->api_told = true;
-		printf("roomwire: api http://%s:%d\n", shown_host(up->svc->conf.api_host), port);
+		printf("roomwire: api http://%s:%d\n", args_host(up->svc->conf.api_host), port);
 	}
 	if (!up->ready && all_serving(up)) {
 		up->ready = true;
-		printf("roomwire: ready on http://%s:%d\n", shown_host(up->host), up->port);
+		printf("roomwire: ready on http://%s:%d\n", args_host(up->host), up->port);
 		if (up->demo)
 			demo_print(up);
 		svc_notify(up->svc, "serving", up->port);
@@ -84,6 +79,7 @@ void up_on_exit(struct child *c, int64_t status, int signum)
 		svc_fail(up->svc, EXIT_CONFIG);
 		return;
 	}
+	up_state_write(up);
 	c->quick_deaths = now - c->started_ms > STEADY_MS ? 0 : c->quick_deaths + 1;
 	c->backoff_ms = BACKOFF_FIRST_MS;
 	for (unsigned i = BACKOFF_FROM; i < c->quick_deaths && c->backoff_ms < BACKOFF_MOST_MS; i++)
@@ -116,6 +112,11 @@ static int find_places(struct up *up)
 		up->run_dir[0] = '\0';
 		return E_IO;
 	}
+	if (up_state_open(up))
+		log_warn("up",
+			 "the private folder cannot be locked: `roomwire top` will not find these "
+			 "processes",
+			 KV_Z("path", up->run_dir));
 	return 0;
 }
 
@@ -196,6 +197,8 @@ static int up_start(struct svc *svc, void *self)
 			err = add_child(up, (enum child_kind)kind, i);
 	for (int i = 0; i < up->child_count && !err; i++)
 		err = child_start(&up->children[i]);
+	if (!err)
+		up_state_write(up);
 	return err;
 }
 
@@ -243,6 +246,8 @@ static void up_stop(struct svc *svc, void *self)
 		close(up->api_fd);
 	if (up->run_dir[0])
 		nftw(up->run_dir, on_file, 8, FTW_DEPTH | FTW_PHYS);
+	if (up->run_fd >= 0)
+		close(up->run_fd);
 }
 
 static const struct svc_need needs[] = { { NULL, NULL } };

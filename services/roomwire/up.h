@@ -45,7 +45,8 @@ struct up {
 	struct child children[UP_CHILDREN_MAX];
 	int child_count;
 	char bin_dir[3072];      /* where our binaries are */
-	char run_dir[256];       /* private: ipc sockets */
+	char run_dir[256];       /* private: ipc sockets, the list of what runs */
+	int run_fd;              /* its lock; -1: none */
 	const char *config;      /* --config FILE, passed on */
 	const char *const *sets; /* --set KEY=VALUE, passed on */
 	int set_count;
@@ -72,5 +73,10 @@ void up_on_exit(struct child *c, int64_t status, int signum);
 /* up_demo.c */
 int demo_prepare(struct up *up) MUST_CHECK;
 void demo_print(const struct up *up);
+/* The word as a shell reads it: as it is where nothing in it is special, else in quotes. */
+void demo_quote(struct buf *out, struct str word);
+/* up_state.c: what runs, for `top` (top_find.h says what is in the file). Without it `top` finds nothing, and nothing else is worse. */
+int up_state_open(struct up *up) MUST_CHECK;
+void up_state_write(const struct up *up);
 
 #endif

@@ -95,7 +95,8 @@ static void make_env(struct env *env, const struct child *c)
 	if (up->demo) {
 		set(env, "JWT_SECRET", conf->jwt_secret);
 		set(env, "API_KEY", conf->api_key);
-		set(env, "DEMO_DIR", up->demo_dir);
+		if (up->demo_dir[0])
+			set(env, "DEMO_DIR", up->demo_dir);
 	}
 }
 

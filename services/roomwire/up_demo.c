@@ -1,5 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* `up --demo`: secrets made up, a page to open, and three lines to try. */
+/*
+ * `up --demo`: secrets made up, and lines to try. What they say comes from profiles/NAME.demo.json beside the profile:
+ *
+ *   {"page": true,                     the demo page is made for this profile; else none is served
+ *    "claims": {"sub": "me"},          of the token
+ *    "emit": ["join={\"room\":\"a\"}"],  what `tail` asks for first
+ *    "publish": {"rooms": ["a"], …}}   body of the call
+ */
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -49,29 +57,20 @@ static int find_page(struct up *up)
 	return E_CONFIG;
 }
 
-int demo_prepare(struct up *up)
-{
-	struct conf *conf = &up->svc->conf;
-
-	if (make_up(conf, "jwt_secret", conf->jwt_secret) ||
-	    make_up(conf, "api_key", conf->api_key))
-		return E_CONFIG;
-	return find_page(up);
-}
-
-/* profiles/NAME.demo.json beside the profile: {"claims": of the token to try, "publish": body of the call to try}. */
-static int read_example(const char *profile_path, struct buf *text, struct json_value *example)
+/* The text is of the example, which is empty where there is no such file. */
+static void read_example(const char *profile_path, struct buf *text, struct json_value *example)
 {
 	char path[4200];
 	size_t n = strlen(profile_path);
 	FILE *f;
 
+	*example = (struct json_value){ JSON_NONE, STR_NONE };
 	if (n > 5 && strcmp(profile_path + n - 5, ".yaml") == 0)
 		n -= 5;
 	snprintf(path, sizeof(path), "%.*s.demo.json", (int)n, profile_path);
 	f = fopen(path, "r");
 	if (!f)
-		return E_NOTFOUND;
+		return;
 	while (!feof(f) && !ferror(f) && !text->failed) {
 		char *room = buf_room(text, 4096);
 
@@ -80,7 +79,38 @@ static int read_example(const char *profile_path, struct buf *text, struct json_
 		text->n += fread(room, 1, 4096, f);
 	}
 	fclose(f);
-	return json_parse(buf_str(text), example);
+	if (json_parse(buf_str(text), example) || example->type != JSON_OBJECT) {
+		log_warn("up", "the example is no JSON object, and is not used",
+			 KV_Z("path", path));
+		example->type = JSON_NONE;
+	}
+}
+
+/* Of the example; JSON_NONE: not there. */
+static struct json_value part(struct json_value example, struct str name)
+{
+	struct json_value v;
+
+	if (example.type != JSON_OBJECT || json_get(example, name, &v))
+		v = (struct json_value){ JSON_NONE, STR_NONE };
+	return v;
+}
+
+int demo_prepare(struct up *up)
+{
+	struct conf *conf = &up->svc->conf;
+	struct buf text = BUF_INIT(EXAMPLE_MOST);
+	struct json_value example;
+	int err = 0;
+
+	if (make_up(conf, "jwt_secret", conf->jwt_secret) ||
+	    make_up(conf, "api_key", conf->api_key))
+		return E_CONFIG;
+	read_example(up->svc->profile->path, &text, &example);
+	if (part(example, STR("page")).type == JSON_TRUE)
+		err = find_page(up);
+	buf_fini(&text);
+	return err;
 }
 
 static int sign_example(const struct conf *conf, struct json_value claims, char **token)
@@ -101,30 +131,97 @@ static int sign_example(const struct conf *conf, struct json_value claims, char 
 	return err;
 }
 
-void demo_print(const struct up *up)
+void demo_quote(struct buf *out, struct str word)
+{
+	bool plain = word.n > 0;
+
+	for (size_t i = 0; i < word.n; i++)
+		plain = plain &&
+			(isalnum((unsigned char)word.p[i]) || strchr("._-/:,=+@%", word.p[i]));
+	if (plain) {
+		buf_add(out, word);
+		return;
+	}
+	buf_addc(out, '\'');
+	for (size_t i = 0; i < word.n; i++) {
+		if (word.p[i] == '\'')
+			buf_addz(out, "'\\''");
+		else
+			buf_addc(out, word.p[i]);
+	}
+	buf_addc(out, '\'');
+}
+
+/* "  tail     bin/roomwire tail --profile …" */
+static void add_tail_line(struct buf *out, const struct up *up, struct json_value emit,
+			  const char *token)
+{
+	struct buf text = BUF_INIT(EXAMPLE_MOST);
+	struct json_value one;
+	struct json_walk walk;
+	struct str key, asked;
+
+	buf_addf(&text, "%s/roomwire", up->bin_dir);
+	buf_addz(out, "  tail     ");
+	demo_quote(out, buf_str(&text));
+	buf_addz(out, " tail --profile ");
+	demo_quote(out, str_of(up->svc->conf.profile));
+	buf_addf(out, " --url http://%s:%d", args_host(up->host), up->port);
+	if (token)
+		buf_addf(out, " --token %s", token);
+	json_walk(emit, &walk);
+	while (json_next(&walk, &key, &one) == 0) {
+		buf_reset(&text);
+		if (json_text(one, &text, &asked))
+			continue;
+		buf_addz(out, " --emit ");
+		demo_quote(out, asked);
+	}
+	buf_addc(out, '\n');
+	buf_fini(&text);
+}
+
+static void add_publish_line(struct buf *out, const struct up *up, struct json_value body)
 {
 	const struct conf *conf = &up->svc->conf;
-	struct json_value example = { JSON_NONE, STR_NONE }, claims = example, body = example;
-	struct buf text = BUF_INIT(EXAMPLE_MOST);
-	char *token = NULL;
 
-	if (read_example(up->svc->profile->path, &text, &example) ||
-	    json_get(example, STR("claims"), &claims))
-		claims.type = JSON_NONE;
-	if (example.type != JSON_OBJECT || json_get(example, STR("publish"), &body))
-		body = (struct json_value){
-			JSON_OBJECT,
-			STR("{\"rooms\":[\"ROOM\"],\"event\":\"EVENT\",\"data\":{}}")
-		};
-	if (sign_example(conf, claims, &token) == 0) {
-		printf("\nTry it:\n");
-		printf("  page     http://%s:%d/?token=%s\n", up->host, up->port, token);
-		printf("  token    %s\n", token);
-		printf("  publish  curl -s http://%s:%d/v1/publish -H 'Authorization: Bearer %s' "
-		       "-H 'Content-Type: application/json' -d '" STR_FMT "'\n",
-		       conf->api_host, up->api_port, conf->api_key, STR_ARG(body.raw));
-		fflush(stdout);
-	}
+	buf_addf(out, "  publish  curl -s http://%s:%d/v1/publish -H 'Authorization: Bearer %s' ",
+		 args_host(conf->api_host), up->api_port, conf->api_key);
+	buf_addz(out, "-H 'Content-Type: application/json' -d ");
+	demo_quote(out, body.type == JSON_OBJECT
+				? body.raw
+				: STR("{\"rooms\":[\"demo\"],\"event\":\"demo\",\"data\":{\"text\":"
+				      "\"hello\"}}"));
+	buf_addc(out, '\n');
+	if (body.type != JSON_OBJECT)
+		buf_addz(out,
+			 "           (it is accepted, and reaches who is in the room \"demo\": put "
+			 "in a room and an event of your profile)\n");
+}
+
+void demo_print(const struct up *up)
+{
+	struct buf text = BUF_INIT(EXAMPLE_MOST), out = BUF_INIT(4 * EXAMPLE_MOST);
+	const char *host = args_host(up->host);
+	struct json_value example;
+	char *token = NULL;
+	int err = 0;
+
+	read_example(up->svc->profile->path, &text, &example);
+	buf_addz(&out, "\nTry it:\n");
+	if (up->svc->profile->token_required)
+		err = sign_example(&up->svc->conf, part(example, STR("claims")), &token);
+	if (up->demo_dir[0])
+		buf_addf(&out, "  page     http://%s:%d/%s%s\n", host, up->port,
+			 token ? "?token=" : "", token ? token : "");
+	if (token)
+		buf_addf(&out, "  token    %s\n", token);
+	add_tail_line(&out, up, part(example, STR("emit")), token);
+	add_publish_line(&out, up, part(example, STR("publish")));
+	if (!err && !out.failed)
+		printf(STR_FMT, STR_ARG(buf_str(&out)));
+	fflush(stdout);
 	free(token);
+	buf_fini(&out);
 	buf_fini(&text);
 }

@@ -120,7 +120,7 @@ export class RabbitMq {
 
 	/* An Erlang expression at the broker; not by rabbitmqctl, which starts an Erlang of its own each time. */
 	async evaluate(expression) {
-		const script = 'printf "%s\\n" "$2" | exec erl_call -address "localhost:$1" -e';
+		const script = 'printf "%s\\n" "$2" | exec erl_call -h "test$$" -address "localhost:$1" -e';
 		const made = await runChild('sh', ['-c', script, 'sh', String(this.distPort), expression], { env: this.#env, cwd: this.folder });
 		const value = made.stdout.trim().match(/^\{ok, (.*)\}$/s)?.[1];
 		if (made.code !== 0 || value === undefined)
