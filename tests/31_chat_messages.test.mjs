@@ -73,11 +73,26 @@ scenario('the same dedupeKey of the same sender is accepted once, on another con
 	assert.deepEqual(bob.received('message').map(({ senderId }) => senderId), ['alice', 'bob']);
 });
 
+scenario('the same dedupeKey at the same time on two connections: the second waits for the first, and is answered with its id', async () => {
+	const room = someRoom();
+	const [bob, ...two] = await members(room, 'bob', 'alice', 'alice');
+	for (let n = 0; n < 20; n++) {
+		for (const client of two)
+			client.say('message', { roomId: room, content: 'x', dedupeKey: `${room}-${n}` });
+		const acks = await Promise.all(two.map((client) => client.next('ack')));
+		assert.equal(acks[0].id, acks[1].id);
+		assert.deepEqual(acks.map(({ duplicate }) => duplicate).sort(), [false, true]);
+	}
+	await bob.settled();
+	assert.equal(bob.received('message').length, 20);
+});
+
 scenario('a message that was refused does not use its key up', async () => {
 	const room = someRoom();
 	const alice = await as('alice');
 	alice.say('message', { roomId: room, content: 'x', dedupeKey: room });
-	assert.equal((await alice.next('error')).code, 'FORBIDDEN');
+	const { code, dedupeKey } = await alice.next('error');
+	assert.deepEqual([code, dedupeKey], ['FORBIDDEN', room], 'the error says which message it is about');
 	await alice.join(room);
 	alice.say('message', { roomId: room, content: 'x', dedupeKey: room });
 	assert.equal((await alice.next('ack')).duplicate, false);
@@ -115,7 +130,7 @@ for (const [type, payload] of WRONG) {
 	});
 }
 
-for (const text of ['', 'hello', '{', '[]', '"x"', 'null', '{}', '{"type":7}', '{"type":null}', '{"type":"join"} x', '{"type":"join","payload":{"roomId":"\\ud800"}}']) {
+for (const text of ['', 'hello', '{', '[]', '"x"', 'null', '{}', '{"type":7}', '{"type":null}', '{"type":"join"} x']) {
 	scenario(`text ${JSON.stringify(text)} is an error, and the connection stays`, async () => {
 		const alice = await as('alice');
 		alice.raw(text);
@@ -128,7 +143,9 @@ for (const type of ['nope', '', 'constructor', 'welcome', 'error', 'room_update'
 	scenario(`type ${JSON.stringify(type)} is unknown`, async () => {
 		const alice = await as('alice');
 		alice.say(type, {});
-		assert.equal((await alice.next('error')).code, 'UNKNOWN_EVENT');
+		const { code, message } = await alice.next('error');
+		assert.equal(code, 'UNKNOWN_EVENT');
+		assert.ok(!message.includes('namespace'), message);
 		await alice.settled();
 	});
 }

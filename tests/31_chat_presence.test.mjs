@@ -64,24 +64,52 @@ scenario('leaving with the last connection is told at once, with another one it 
 	assert.deepEqual(said(bob, 'alice'), ['online', 'offline', 'online']);
 });
 
-for (const how of ['close', 'cut']) {
-	scenario(`${how}: the last connection's end is told after the grace time, in every room`, async () => {
+/* The client's page is loaded again. */
+const goAway = (client) => client.socket.close(1001);
+const cut = (client) => client.cut();
+const close = (client) => client.close();
+const closeWith1000 = (client) => client.socket.close(1000);
+
+for (const end of [cut, goAway]) {
+	scenario(`${end.name}: the last connection's end is told after the grace time, in every room`, async () => {
 		const rooms = [someRoom(), someRoom()];
 		const bob = await as('bob');
 		const [one, two] = [await as('alice'), await as('alice')];
 		for (const room of rooms)
 			for (const client of [bob, one, two])
 				await client.join(room);
-		one[how]();
+		end(one);
 		for (const room of rooms)
 			await graceOver(bob, room);
 		assert.deepEqual(said(bob, 'alice'), ['online', 'online']);
 		const began = Date.now();
-		two[how]();
+		end(two);
 		for (const room of rooms)
 			await hears(bob, room, 'alice', 'offline');
 		assert.ok(Date.now() - began > 900, 'with grace');
 		assert.deepEqual(said(bob, 'alice'), ['online', 'online', 'offline', 'offline']);
+	});
+}
+
+for (const end of [close, closeWith1000]) {
+	scenario(`${end.name}: who closes its last connection in order has left every room at once, and can come back recovered`, async () => {
+		const { patient } = fixture;
+		const rooms = [someRoom(), someRoom()];
+		const bob = await as('bob', patient);
+		const [one, two] = [await as('alice', patient), await as('alice', patient)];
+		for (const room of rooms)
+			for (const client of [bob, one, two])
+				await client.join(room);
+		end(one);
+		await one.end();
+		const began = Date.now();
+		end(two);
+		for (const room of rooms)
+			await hears(bob, room, 'alice', 'offline');
+		assert.ok(Date.now() - began < 3900, 'without grace');
+		assert.equal((await resume(patient.url, two, { token: token('alice', patient) })).resumed.recovered, true);
+		await waitFor(() => said(bob, 'alice').length === 6, { what: 'alice to be online again' });
+		assert.deepEqual(said(bob, 'alice'), ['online', 'online', 'offline', 'offline', 'online', 'online']);
 	});
 }
 
@@ -116,7 +144,7 @@ scenario('by default the grace time is 5 seconds', async () => {
 	const bob = await (await as('bob', slow)).join('r');
 	const alice = await (await as('alice', slow)).join('r');
 	const began = Date.now();
-	alice.close();
+	alice.cut();
 	await hears(bob, 'r', 'alice', 'offline');
 	const took = Date.now() - began;
 	assert.ok(took > 4700 && took < 10_000, `${took} ms`);

@@ -46,7 +46,7 @@ scenario('dead letters that cannot be written are told, hold the commit and noth
 	await send(2, 'd1', 0, 100);
 	await assertWhole(client, 100, { event: 'tick' });
 	await waitFor(() => fixture.rw.log.includes('dead letters cannot be written'), { what: 'the log to tell' });
-	assert.equal((await fixture.broker.committed(GROUP, TOPIC))[2] ?? -1, before, 'nothing is committed past it');
+	assert.ok((await fixture.broker.committed(GROUP, TOPIC))[2] <= Math.max(before, 0), 'nothing is committed past it');
 	await fixture.broker.createTopic(`${TOPIC}.dead`, 1, [{ name: 'max.message.bytes', value: '2000' }]);
 	const dead = await fixture.broker.consume(`${TOPIC}.dead`);
 	const letter = await dead.take(() => true, { what: 'the dead letter', deadlineMs: 30_000 });

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /* chat with Kafka: what a member writes is produced and acknowledged, and reaches members when it comes back. */
 import assert from 'node:assert/strict';
-import { scenario, useRoomwire } from './harness.mjs';
+import { scenario, useRoomwire, waitFor } from './harness.mjs';
+import { signal } from './lib/children.mjs';
+import { waitAllReady, waitReplaced } from './lib/cluster.mjs';
 import { KafkaBroker, kafkaEnv } from './lib/kafka.mjs';
-import { dialPlain } from './lib/plain.mjs';
+import { connectionsOf, dialPlain, resume } from './lib/plain.mjs';
 
 const fixture = useRoomwire(async (things) => {
 	things.broker = await KafkaBroker.create();
@@ -42,3 +44,59 @@ scenario('a message is produced with its room as key, acknowledged, and shown wh
 	await bob.next('presence', { where: ({ userId, status }) => userId === 'alice' && status === 'offline' });
 	assert.equal(topic.all.length, 1);
 });
+
+/* What the room's topic holds under these keys. */
+async function recordsOf(topic, keys) {
+	const last = `last-${keys[0]}`;
+	const marker = await (await as('marker')).join('r1');
+	marker.say('message', { roomId: 'r1', content: 'last', dedupeKey: last }); /* of the same partition */
+	await marker.next('ack');
+	await waitFor(() => topic.all.some((record) => String(record.value).includes(last)), { what: 'the last record', deadlineMs: 20_000 });
+	return topic.all.map((record) => JSON.parse(String(record.value)).dedupeKey).filter((key) => keys.includes(key));
+}
+
+const cut = (was) => was.cut();
+/* Its edge is told to end, and waits for the broker. */
+async function drain(was, at) {
+	const { pid } = fixture.rw.processes[at];
+	assert.ok(signal(pid, 'SIGTERM'));
+	assert.equal((await was.end()).code, 1001);
+}
+const anew = async () => (await as('carol')).join('r1');
+const recovered = async (was) => {
+	const { client, resumed } = await resume(fixture.rw.url, was, { token: fixture.rw.token({ sub: 'carol' }) });
+	assert.equal(resumed.recovered, true);
+	return client;
+};
+
+for (const [what, times, leave, comeBack] of [['cut off', 6, cut, anew], ['cut off and recovered', 6, cut, recovered], ['drained and recovered', 2, drain, recovered]]) {
+	scenario(`a client that is ${what} before the broker has answered, and sends the same again: it is produced once`, { timeout: 120_000 }, async () => {
+		const { rw, broker } = fixture;
+		const topic = await broker.consume('my.ingest');
+		const keys = Array.from({ length: times }, (_, n) => `${what}-${n}`);
+		for (const key of keys) {
+			for (const kind of ['ingest', 'edge'])
+				await waitAllReady(rw, kind);
+			const before = await connectionsOf(rw);
+			const was = await (await as('carol')).join('r1');
+			const after = await connectionsOf(rw);
+			const at = Object.keys(after).find((name) => after[name] > before[name]);
+			const pid = rw.processes[at]?.pid;
+			let now;
+			assert.ok(signal(broker.pid, 'SIGSTOP'));
+			try {
+				was.say('message', { roomId: 'r1', content: key, dedupeKey: key });
+				await waitFor(async () => await rw.metric('ingest', 'roomwire_produce_pending') === 1, { what: 'the record to be on its way', everyMs: 10 });
+				await leave(was, at);
+				now = await comeBack(was);
+				now.say('message', { roomId: 'r1', content: key, dedupeKey: key });
+			} finally {
+				signal(broker.pid, 'SIGCONT');
+			}
+			assert.equal((await now.next('ack')).duplicate, true);
+			if (leave === drain)
+				await waitReplaced(rw, at, pid);
+		}
+		assert.deepEqual(await recordsOf(topic, keys), keys);
+	});
+}

@@ -9,7 +9,8 @@
  * ordering   records of a partition come in its order, and only when they are asked for: a partition that nobody takes from holds up no other, and librdkafka
  *            fetches no more of it than QUEUED_*.
  *
- * Offsets: adapt_kafka_store says up to where a partition is done; librdkafka commits that once a second, before it gives the partition away, and at the end.
+ * Offsets: adapt_kafka_store says up to where a partition is done; that is committed once a second, before the partition is given away, and at the end. A partition whose
+ * topic was deleted begins anew at offset 0, see adapt_kafka_commit.c.
  * Rebalance (cooperative-sticky): `revoked` asks the receiver to settle what is under way and to call adapt_kafka_release, which may be later: meanwhile the group
  * waits for us, and nobody else reads the partition. Lost ones (we were taken for dead) are somebody else's already.
  * librdkafka connects again by itself, with back-off (100 ms to 2 s).
@@ -30,6 +31,8 @@ struct kafka_partition {
 	void *queue;   /* the adapter's */
 	bool going;    /* revoked, and not released yet: nothing is taken any more */
 	uint64_t seen; /* records taken, ever */
+	/* The adapter's. What is to be committed; -1: nothing yet. What the group has, as far as we know; -1: nothing. */
+	int64_t done, committed;
 };
 
 struct kafka_record {
@@ -48,6 +51,8 @@ struct adapt_kafka_spec {
 	void (*assigned)(void *ctx, struct kafka_partition *p);
 	/* lost: it is not ours any more; release it at once. */
 	void (*revoked)(void *ctx, struct kafka_partition *p, bool lost);
+	/* Its topic was deleted, and perhaps made again: offsets begin at 0 again, and nothing of what was taken can be read again. May be NULL. */
+	void (*renewed)(void *ctx, struct kafka_partition *p);
 	/* Records may be there; runs at the end of a loop turn. */
 	void (*turn)(void *ctx);
 	void *ctx;
@@ -63,7 +68,7 @@ bool adapt_kafka_take(struct kafka_partition *p, struct kafka_record *r);
 void kafka_record_free(struct kafka_record *r); /* nulls what it held; harmless twice */
 /* Everything before this offset is done with. */
 void adapt_kafka_store(struct kafka_partition *p, int64_t next_offset);
-/* The partition has begun anew (its topic was deleted and made again): what was committed of the old one is replaced. */
+/* Offsets of the partition have begun anew: what was committed of the old ones is replaced by this; -1: by nothing yet. */
 void adapt_kafka_restart(struct kafka_partition *p, int64_t offset);
 void adapt_kafka_release(struct kafka_partition *p); /* p: TAKEN */
 void adapt_kafka_wake(struct adapt_kafka *k);        /* `turn` shall run at the end of this turn */

@@ -15,7 +15,7 @@ static void tell_counts(struct adapt_kafka *k)
 	metrics_set(METRIC_KAFKA_PARTITIONS, k->partition_count);
 }
 
-static struct kafka_partition *find(struct adapt_kafka *k, const char *topic, int32_t number)
+struct kafka_partition *kafka_in_find(struct adapt_kafka *k, const char *topic, int32_t number)
 {
 	LIST_EACH(&k->partitions, node, after) {
 		struct kafka_partition *p = CONTAINER_OF(node, struct kafka_partition, node);
@@ -29,7 +29,7 @@ static struct kafka_partition *find(struct adapt_kafka *k, const char *topic, in
 /* Before the assignment takes effect, so that nothing of it goes to the consumer's queue. */
 static void add(struct adapt_kafka *k, const char *topic, int32_t number)
 {
-	struct kafka_partition *p = find(k, topic, number);
+	struct kafka_partition *p = kafka_in_find(k, topic, number);
 
 	if (p)
 		return;
@@ -37,6 +37,7 @@ static void add(struct adapt_kafka *k, const char *topic, int32_t number)
 	p->kafka = k;
 	p->topic = mem_need_dup(topic);
 	p->number = number;
+	p->done = p->committed = -1;
 	p->queue = rd_kafka_queue_get_partition(k->in, topic, number);
 	if (p->queue) {
 		rd_kafka_queue_forward(p->queue, NULL);
@@ -67,7 +68,7 @@ static void let_go(struct adapt_kafka *k)
 	rd_kafka_topic_partition_list_t *going = k->going;
 	rd_kafka_error_t *error;
 
-	if (!going || k->going_count)
+	if (!going || k->going_count || kafka_parting_waits(k))
 		return;
 	k->going = NULL;
 	error = rd_kafka_incremental_unassign(k->in, going);
@@ -85,6 +86,7 @@ void adapt_kafka_release(struct kafka_partition *p)
 	struct adapt_kafka *k = p->kafka;
 
 	k->going_count -= p->going;
+	kafka_parting_add(p);
 	forget(p);
 	k->woken = true; /* let_go: not within the receiver's call */
 }
@@ -101,6 +103,7 @@ static void take_in(struct adapt_kafka *k, rd_kafka_topic_partition_list_t *list
 			 KV_Z("reason", rd_kafka_error_string(error)));
 		rd_kafka_error_destroy(error);
 	}
+	k->commit.due_ms = 0; /* what is committed must be known before anything can be deleted */
 	log_info("kafka", "partitions assigned", KV_I("count", list->cnt),
 		 KV_U("all", k->partition_count));
 }
@@ -113,10 +116,12 @@ static void give_up(struct adapt_kafka *k, rd_kafka_topic_partition_list_t *list
 	if (k->going) { /* the group does not wait for an answer any more */
 		rd_kafka_topic_partition_list_destroy(k->going);
 		k->going = NULL;
+		kafka_parting_clear(k);
 	}
 	k->going = rd_kafka_topic_partition_list_copy(list);
 	for (int i = 0; i < list->cnt; i++) {
-		struct kafka_partition *p = find(k, list->elems[i].topic, list->elems[i].partition);
+		struct kafka_partition *p =
+			kafka_in_find(k, list->elems[i].topic, list->elems[i].partition);
 
 		if (!p)
 			continue;
@@ -125,6 +130,8 @@ static void give_up(struct adapt_kafka *k, rd_kafka_topic_partition_list_t *list
 		p->going = true;
 		k->spec.revoked(k->spec.ctx, p, lost); /* may release it */
 	}
+	if (lost)
+		kafka_parting_clear(k);
 	let_go(k);
 }
 
@@ -144,17 +151,6 @@ static void on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t what,
 	}
 	tell_counts(k);
 	k->woken = true;
-}
-
-static void on_commit(rd_kafka_t *rk, rd_kafka_resp_err_t err,
-		      rd_kafka_topic_partition_list_t *list, void *ctx)
-{
-	(void)rk;
-	(void)list;
-	if (err == 0 || err == RD_KAFKA_RESP_ERR__NO_OFFSET)
-		return;
-	metrics_inc(METRIC_KAFKA_COMMITS_FAILED);
-	kafka_trouble(ctx, err, NULL);
 }
 
 static int subscribe(struct adapt_kafka *k)
@@ -184,11 +180,11 @@ int kafka_in_open(struct adapt_kafka *k)
 				"enable.auto.offset.store",
 				"false",
 				"enable.auto.commit",
-				"true",
-				"auto.commit.interval.ms",
-				"1000",
+				"false",
 				"auto.offset.reset",
 				c->kafka_start,
+				"metadata.max.age.ms",
+				KAFKA_METADATA_AGE_TEXT,
 				"session.timeout.ms",
 				session,
 				"heartbeat.interval.ms",
@@ -212,7 +208,6 @@ int kafka_in_open(struct adapt_kafka *k)
 	snprintf(beat, sizeof(beat), "%lld", (long long)(c->kafka_session_ms / 4));
 	conf = kafka_conf_new(k, pairs);
 	rd_kafka_conf_set_rebalance_cb(conf, on_rebalance);
-	rd_kafka_conf_set_offset_commit_cb(conf, on_commit);
 	k->in = rd_kafka_new(RD_KAFKA_CONSUMER, conf, why, sizeof(why));
 	if (!k->in) {
 		rd_kafka_conf_destroy(conf);
@@ -223,6 +218,8 @@ int kafka_in_open(struct adapt_kafka *k)
 	rd_kafka_poll_set_consumer(k->in);
 	k->in_queue = rd_kafka_queue_get_consumer(k->in);
 	kafka_listen(k, k->in_queue);
+	if (kafka_commit_open(k))
+		return E_NOMEM;
 	return subscribe(k);
 }
 
@@ -254,6 +251,7 @@ void kafka_in_serve(struct adapt_kafka *k)
 			break;
 		on_message(k, m);
 	}
+	kafka_commit_serve(k);
 	let_go(k);
 }
 
@@ -266,6 +264,7 @@ void kafka_in_close(struct adapt_kafka *k)
 	if (k->going)
 		rd_kafka_topic_partition_list_destroy(k->going);
 	k->going = NULL;
+	kafka_commit_close(k);
 	rd_kafka_queue_io_event_enable(k->in_queue, -1, NULL, 0);
 	rd_kafka_queue_destroy(k->in_queue);
 	rd_kafka_destroy_flags(k->in, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
@@ -311,6 +310,10 @@ bool adapt_kafka_take(struct kafka_partition *p, struct kafka_record *r)
 		.message = m,
 	};
 	p->seen++;
+	if (p->done < 0 && p->committed < 0) { /* committed at once: so a deletion shows */
+		p->done = m->offset;
+		p->kafka->commit.due_ms = 0;
+	}
 	return true;
 }
 
@@ -323,23 +326,15 @@ void kafka_record_free(struct kafka_record *r)
 
 void adapt_kafka_store(struct kafka_partition *p, int64_t next_offset)
 {
-	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
-
-	rd_kafka_topic_partition_list_add(list, p->topic, p->number)->offset = next_offset;
-	if (rd_kafka_offsets_store(p->kafka->in, list)) /* lost meanwhile: not ours to say */
-		log_debug("kafka", "an offset could not be stored", KV_Z("topic", p->topic),
-			  KV_I("partition", p->number));
-	rd_kafka_topic_partition_list_destroy(list);
+	p->done = next_offset;
 }
 
-/* librdkafka commits by itself only what is greater than what it has committed. */
 void adapt_kafka_restart(struct kafka_partition *p, int64_t offset)
 {
-	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
-
-	rd_kafka_topic_partition_list_add(list, p->topic, p->number)->offset = offset;
-	rd_kafka_commit(p->kafka->in, list, 1);
-	rd_kafka_topic_partition_list_destroy(list);
+	metrics_inc(METRIC_KAFKA_RENEWED);
+	p->done = offset;
+	p->committed = -1;
+	p->kafka->commit.due_ms = 0;
 }
 
 size_t adapt_kafka_partitions(const struct adapt_kafka *k)

@@ -14,7 +14,11 @@ static struct {
 	rd_kafka_mock_cluster_t *cluster;
 } mock;
 
-enum { MOCK_PRODUCE = 0, MOCK_FETCH = 1 }; /* numbers of the Kafka protocol */
+enum {
+	MOCK_PRODUCE = 0,
+	MOCK_FETCH = 1,
+	MOCK_OFFSET_FETCH = 9
+}; /* numbers of the Kafka protocol */
 
 static inline void mock_open(void)
 {
@@ -48,6 +52,14 @@ static inline void mock_topic(const char *topic, int partitions)
 static inline void mock_refuse(int16_t request, rd_kafka_resp_err_t err)
 {
 	rd_kafka_mock_push_request_errors(mock.cluster, request, 1, err);
+}
+
+/* The next `count` of them; 0: none any more, whatever was said before. */
+static inline void mock_refuse_many(int16_t request, rd_kafka_resp_err_t err, unsigned count)
+{
+	rd_kafka_mock_clear_request_errors(mock.cluster, request);
+	for (unsigned i = 0; i < count; i++)
+		mock_refuse(request, err);
 }
 
 #endif

@@ -13,6 +13,7 @@
 #include "common/sio/ws_offer.h"
 
 #define CLOSE_WAIT_SECONDS 2
+#define CLOSE_NORMAL 1000
 #define SERVICE_BUFFER_BYTES 65536
 #define WRITE_CUT_BYTES (256u << 10)
 #define RSV1 0x40 /* on the first frame of a compressed message */
@@ -49,7 +50,8 @@ struct ws_conn {
 	bool established;
 	bool closing; /* the handlers get no message any more */
 	bool wants_writable;
-	bool too_big; /* closed for a message over the limit */
+	bool in_order; /* the client was the first to close, with code 1000 or none */
+	bool too_big;  /* closed for a message over the limit */
 };
 
 static void log_line(int level, const char *line)
@@ -270,8 +272,11 @@ static void on_destroy(struct ws_conn *conn)
 }
 
 /* A reason that is no UTF-8 is answered with the end of the connection. Payload: code and reason. */
-static int on_peer_close(const char *payload, size_t n)
+static int on_peer_close(struct ws_conn *conn, const char *payload, size_t n)
 {
+	if (!conn->closing)
+		conn->in_order = n < 2 || ((unsigned char)payload[0] << 8 |
+					   (unsigned char)payload[1]) == CLOSE_NORMAL;
 	return n > 2 && !utf8_valid(str_make(payload + 2, n - 2)) ? -1 : 0;
 }
 
@@ -338,7 +343,7 @@ static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *ses
 			host->handlers->pong(conn->user);
 		break;
 	case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE:
-		return on_peer_close(in, n);
+		return on_peer_close(conn, in, n);
 	case LWS_CALLBACK_SERVER_WRITEABLE:
 		on_writable(conn);
 		break;
@@ -532,4 +537,9 @@ void ws_close(struct ws_conn *conn, int code, const char *reason)
 bool ws_too_big(const struct ws_conn *conn)
 {
 	return conn->too_big;
+}
+
+bool ws_closed_in_order(const struct ws_conn *conn)
+{
+	return conn->in_order;
 }

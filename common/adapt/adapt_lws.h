@@ -65,5 +65,7 @@ void ws_close(struct ws_conn *conn, int code, const char *reason);
 
 /* Closed because a message was over the limit? Valid inside `closed`. */
 bool ws_too_big(const struct ws_conn *conn);
+/* Did the client close it, and mean to: a close frame with code 1000, or with none? Valid inside `closed`. */
+bool ws_closed_in_order(const struct ws_conn *conn);
 
 #endif

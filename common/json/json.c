@@ -17,12 +17,9 @@ struct scan {
 	uint64_t objects[JSON_MAX_DEPTH / 64]; /* a bit for each open container: it is an object */
 };
 
-/* The bits are set as containers are opened. */
 static inline void scan_init(struct scan *s, struct str text)
 {
-	s->at = text.p;
-	s->end = text.p + text.n;
-	s->depth = 0;
+	*s = (struct scan){ .at = text.p, .end = text.p + text.n };
 }
 
 static inline void push(struct scan *s, bool object)

@@ -5,6 +5,9 @@
 #include "services/edge/op.h"
 #include "services/edge/room.h"
 
+/* Ingest lives and has not answered: its record may still come through. As long as a router's claim stands (services/router/claim.h). */
+#define DOUBT_MS 60000u
+
 /* Room names of one relay; the profile compiler allows no more. */
 #define RELAY_ROOMS_MAX 16
 
@@ -42,11 +45,63 @@ struct await {
 	struct op *op; /* NULL: gone */
 };
 
+/* What was asked of a broker; with a key it outlives an op that ends before the answer. */
+struct order {
+	struct list node; /* on edge->orders */
+	struct edge *edge;
+	struct op *op;            /* NULL: gone, and its key is held here */
+	struct hold hold;         /* where the op is gone */
+	struct wheel_timer timer; /* no answer came: until the key is let go */
+};
+
+static void free_order(struct order *o)
+{
+	struct edge *edge = o->edge;
+
+	svc_cancel(edge->svc, &o->timer);
+	list_remove(&o->node);
+	edge->order_count--;
+	mem_free(o);
+}
+
+/* The op ends, and what it has asked goes on; without a key it is not waited for. */
+static void leave_order(struct op *op)
+{
+	struct order *o = op->order;
+
+	op->order = NULL;
+	if (!once_take(op, &o->hold)) {
+		free_order(o); /* and the op ends the question */
+		return;
+	}
+	o->op = NULL;
+	op->calling = false;
+	metrics_inc(METRIC_PRODUCE_LEFT);
+}
+
 void act_send_forget(struct op *op)
 {
 	if (op->await)
 		op->await->op = NULL;
 	op->await = NULL;
+	if (op->order)
+		leave_order(op);
+}
+
+bool act_send_idle(const struct edge *edge)
+{
+	LIST_EACH(&edge->orders, node, next)
+		if (!wheel_armed(&CONTAINER_OF(node, struct order, node)->timer))
+			return false;
+	return true;
+}
+
+void act_send_free_all(struct edge *edge)
+{
+	struct list *node;
+
+	while ((node = list_first(&edge->orders)) != NULL)
+		free_order(CONTAINER_OF(node, struct order, node));
 }
 
 static void on_published(void *ctx, int err, struct str code, bool duplicate)
@@ -76,7 +131,7 @@ static void set_uid(const struct op *op, const struct action *action, struct wir
 	char text[UUID_CHARS + 16];
 	int n;
 
-	if (!op->claim[0] && !op->claim[1])
+	if (!op->hold.key[0] && !op->hold.key[1])
 		return;
 	n = snprintf(text, sizeof(text), "%.*s/%u", UUID_CHARS, op->new_id,
 		     (unsigned)(action - op->actions));
@@ -166,12 +221,45 @@ enum op_next act_relay(struct op *op, const struct action *action)
 	return op->await ? OP_WAIT : OP_GO_ON;
 }
 
+static void on_doubt_over(struct wheel_timer *timer)
+{
+	struct order *o = CONTAINER_OF(timer, struct order, timer);
+
+	once_end(o->edge, &o->hold, false);
+	free_order(o);
+}
+
+/* Of an op that is gone, or is about to be refused. E_CLOSED: this process ends: what became of it is not known. */
+static void end_hold(struct order *o, int err, bool through)
+{
+	if (err == E_TIMEOUT) {
+		o->op = NULL;
+		svc_arm(o->edge->svc, &o->timer, clock_ms() + DOUBT_MS);
+		return;
+	}
+	if (err != E_CLOSED)
+		once_end(o->edge, &o->hold, through);
+	free_order(o);
+}
+
 static void on_produced(void *ctx, int err, enum wire_id id, const union wire_any *any)
 {
-	struct op *op = ctx;
+	struct order *o = ctx;
+	struct op *op = o->op;
 
+	if (!err && id != WIRE_PRODUCED)
+		err = E_FAIL;
+	if (!op) {
+		end_hold(o, err, !err && any->produced.code.n == 0);
+		return;
+	}
 	op->calling = false;
-	if (err || id != WIRE_PRODUCED) {
+	op->order = NULL;
+	if (err && once_take(op, &o->hold))
+		end_hold(o, err, false);
+	else
+		free_order(o);
+	if (err) {
 		op_fail(op, STR("UNAVAILABLE"), STR("the broker cannot be reached now"));
 	} else if (any->produced.code.n > 0) {
 		op_fail(op, any->produced.code, STR("the broker did not take it"));
@@ -187,19 +275,40 @@ static const char *name_of(enum profile_broker broker)
 	return broker == BROKER_KAFKA ? "kafka" : "rabbitmq";
 }
 
+/* NULL: out of memory, or too many are under way. */
+static struct order *make_order(struct op *op)
+{
+	struct edge *edge = op->sock->edge;
+	struct order *o = NULL;
+
+	if (edge->order_count < (uint64_t)edge->svc->conf.max_calls)
+		o = mem_try(sizeof(*o));
+	if (!o)
+		return NULL;
+	o->edge = edge;
+	o->op = op;
+	wheel_timer_init(&o->timer, on_doubt_over);
+	list_init(&o->node);
+	list_append(&edge->orders, &o->node);
+	edge->order_count++;
+	return o;
+}
+
 /* Asked once: should the answer be lost, the client is told, and may send the same again. */
 enum op_next act_produce(struct op *op, const struct action *action)
 {
 	struct edge *edge = op->sock->edge;
 	struct buf *value = &edge->scratch, *key = &edge->work;
+	struct order *o = make_order(op);
 	struct wire_produce m = { .broker = str_of(name_of(action->broker)),
 				  .topic = action->topic,
 				  .id = op->env.new_id };
-	int err;
+	int err = o ? 0 : E_UNAVAILABLE;
 
 	buf_reset(value);
 	buf_reset(key);
-	err = tmpl_render(&action->key, &op->env, key);
+	if (!err)
+		err = tmpl_render(&action->key, &op->env, key);
 	if (!err)
 		err = tmpl_render(&action->args, &op->env, value);
 	m.key = buf_str(key);
@@ -207,16 +316,19 @@ enum op_next act_produce(struct op *op, const struct action *action)
 	if (!err && edge->ingest)
 		err = bus_rpc_call(edge->ingest, WIRE_PRODUCE, &m,
 				   clock_ms() + (uint64_t)edge->svc->conf.call_timeout_ms, false,
-				   on_produced, op, &op->call);
+				   on_produced, o, &op->call);
 	else if (!err)
 		err = E_UNAVAILABLE;
 	buf_reset(value);
 	buf_reset(key);
 	if (err == E_FULL || err == E_CLOSED)
 		err = E_UNAVAILABLE;
+	if (err && o)
+		free_order(o);
 	if (err)
 		return act_fail(op, err);
 	op->calling = true;
+	op->order = o;
 	op->asked = edge->ingest;
 	return OP_WAIT;
 }

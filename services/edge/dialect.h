@@ -15,11 +15,13 @@
 #include "services/edge/op.h"
 
 struct dialect {
-	struct str pid_key;  /* what a client that comes back calls its private id */
-	bool renews;         /* tokens can be renewed: reminded of, and token:update is taken */
-	bool ws_pings;       /* the heartbeat is the WebSocket's own */
-	bool one_socket;     /* a connection ends with its socket */
-	bool acks;           /* its clients can acknowledge a broadcast */
+	struct str pid_key; /* what a client that comes back calls its private id */
+	bool renews;        /* tokens can be renewed: reminded of, and token:update is taken */
+	bool ws_pings;      /* the heartbeat is the WebSocket's own */
+	bool one_socket;    /* a connection ends with its socket */
+	bool closes; /* a client that closes its WebSocket in order has left; others see it at once */
+	bool acks;   /* its clients can acknowledge a broadcast */
+	const char *unknown; /* what is told of an event that the profile does not have */
 	const char *offered; /* where its clients are served, for a 404 */
 
 	/* ── in ── */
@@ -44,7 +46,8 @@ struct dialect {
 		     struct blob *const *attachments, uint32_t attachment_count);
 	void (*ack)(struct sock *sock, uint64_t ack_id, struct str args,
 		    struct blob *const *attachments, uint32_t attachment_count);
-	void (*error)(struct sock *sock, struct str code, struct str message);
+	/* more: a further member (`"key":"k-1"`), or empty. */
+	void (*error)(struct sock *sock, struct str code, struct str message, struct str more);
 	void (*greet)(struct sock *sock, bool recovered); /* CONNECT is accepted */
 	void (*refuse)(struct sock *sock, struct str code);
 	void (*dismiss)(struct sock *sock); /* its end, before it is closed */

@@ -189,6 +189,19 @@ static int open_front(struct edge *edge)
 	return http_server_open(edge->svc->loop, &spec, &edge->front);
 }
 
+static void init_lists(struct edge *edge)
+{
+	list_init(&edge->dirty);
+	list_init(&edge->dead_sessions);
+	list_init(&edge->dead_socks);
+	list_init(&edge->shards);
+	list_init(&edge->parked);
+	list_init(&edge->lingering);
+	list_init(&edge->tail);
+	list_init(&edge->handing);
+	list_init(&edge->orders);
+}
+
 int edge_start(struct svc *svc, void *self)
 {
 	struct edge *edge = self;
@@ -205,14 +218,7 @@ int edge_start(struct svc *svc, void *self)
 	map_init(&edge->claiming, once_key_of);
 	map_init(&edge->rooms, room_key_of);
 	map_init(&edge->addresses, address_key);
-	list_init(&edge->dirty);
-	list_init(&edge->dead_sessions);
-	list_init(&edge->dead_socks);
-	list_init(&edge->shards);
-	list_init(&edge->parked);
-	list_init(&edge->lingering);
-	list_init(&edge->tail);
-	list_init(&edge->handing);
+	init_lists(edge);
 	rnd_id(edge->tag, EDGE_TAG_BYTES);
 	slab_init(&edge->out_nodes, sizeof(struct out_node), OUT_NODES_MAX);
 	slab_init(&edge->ops, sizeof(struct op), (size_t)conf->max_calls);
@@ -269,7 +275,7 @@ static void on_drain_step(struct wheel_timer *timer)
 	}
 	for (size_t i = 0; i < n; i++)
 		session_close(batch[i], METRIC_CLOSED_DRAIN);
-	if (map_count(&edge->sessions) == 0)
+	if (map_count(&edge->sessions) == 0 && act_send_idle(edge))
 		svc_drained(edge->svc);
 	else
 		svc_arm(edge->svc, timer, clock_ms() + DRAIN_STEP_MS);
@@ -322,6 +328,7 @@ void edge_stop(struct svc *svc, void *self)
 	http_server_close(&edge->front, NULL, NULL);
 	bus_rpc_close(&edge->auth);
 	bus_rpc_close(&edge->ingest);
+	act_send_free_all(edge);
 	forward_close(edge);
 	foster_free_all(edge);
 	router_clnt_close(&edge->router);

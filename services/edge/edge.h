@@ -69,7 +69,9 @@ struct edge {
 	struct slab out_nodes; /* queue entries */
 	struct slab ops;
 	struct map
-		claiming; /* struct op by reference: a router is asked whether its key is known */
+		claiming;   /* struct op by reference: a router is asked whether its key is known */
+	struct list orders; /* struct order: records on their way to a broker, see act_send.c */
+	uint64_t order_count;
 	struct idset claims; /* keys of events that are accepted once, see once.c */
 	struct idset seen;   /* uids of delivered events */
 	struct idset shown;  /* (event, socket): of events that come by several routers */

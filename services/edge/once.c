@@ -6,8 +6,11 @@
  *
  *   here (edge->claims) ── not known ──▶ at a router (CLAIM) ── not known ──▶ go on ── a router or a broker has it ──▶ remembered at both
  *
+ * Who comes with a key that is under way waits until the first one has come through, or has not: it asks again every AGAIN_MS.
+ *
  * What is published is known to its router by that id, too (act_send.c): there it comes once even if every memory of keys was lost. What goes to a
- * broker depends on them: while the claim of an edge that died still stands, others are refused; the same session has it back at once.
+ * broker depends on them: a key stays held until the broker's answer is known, whether or not its client is still there (struct hold). While the claim
+ * of an edge that died still stands, others are refused; the same session has it back at once.
  */
 #include "common/base/hash.h"
 #include "common/base/mem.h"
@@ -16,6 +19,8 @@
 #include "proto/values.h"
 #include "services/edge/op.h"
 #include "services/edge/shard.h"
+
+#define AGAIN_MS 50u
 
 enum note { UNDER_WAY = 1, THROUGH };
 
@@ -55,18 +60,18 @@ struct str once_key_of(const void *op)
 	return str_make((const char *)&((const struct op *)op)->claim_ref, sizeof(uint64_t));
 }
 
-static int say(const struct op *op, enum claim_stage stage, uint64_t ref)
+static int say(struct edge *edge, const struct hold *hold, enum claim_stage stage, uint64_t ref)
 {
-	struct edge *edge = op->sock->edge;
-	struct str own = op->sock->pid[0] ? str_make(op->sock->pid, EDGE_ID_BYTES)
-					  : sock_id_of(op->sock);
 	struct wire_claim m = { .ref = ref,
-				.uid_high = op->claim[0],
-				.uid_low = op->claim[1],
-				.owner = hash_stable64(own) | 1, /* it has its claim back */
+				.uid_high = hold->key[0],
+				.uid_low = hold->key[1],
+				.owner = hold->owner,
 				.stage = stage };
-	const struct shard *home = shard_of(edge, str_make(op->new_id, UUID_CHARS));
+	char id[UUID_CHARS];
+	const struct shard *home;
 
+	write_uuid(hold->key, 8, id);
+	home = shard_of(edge, str_make(id, UUID_CHARS));
 	return home ? bus_link_send_msg(home->link, WIRE_CLAIM, &m, true) : E_CLOSED;
 }
 
@@ -94,8 +99,19 @@ static enum op_next ask_router(struct op *op)
 		op->claim_ref = 0;
 		return refuse(op, "out of memory");
 	}
-	if (say(op, CLAIM_ASK, op->claim_ref))
+	if (say(edge, &op->hold, CLAIM_ASK, op->claim_ref))
 		return refuse(op, "no router answers now");
+	svc_arm(edge->svc, &op->timer, op->claim_due_ms);
+	return OP_WAIT;
+}
+
+/* Another one with the same key is under way: what becomes of it decides. */
+static enum op_next wait_for_it(struct op *op)
+{
+	if (clock_ms() >= op->claim_due_ms)
+		return refuse(op, "the same event is under way");
+	op->claim_again = true;
+	svc_arm(op->sock->edge->svc, &op->timer, clock_ms() + AGAIN_MS);
 	return OP_WAIT;
 }
 
@@ -106,11 +122,16 @@ static void forget_question(struct op *op)
 	op->claim_ref = 0;
 }
 
+static void note_through(struct edge *edge, const struct hold *hold)
+{
+	if (idset_note(&edge->claims, hold->key[0], hold->key[1], THROUGH))
+		log_debug("once", "more keys than EVENT_ID_COUNT: one is not remembered");
+}
+
 static void remember(struct op *op)
 {
 	op->claimed = false;
-	if (idset_note(&op->sock->edge->claims, op->claim[0], op->claim[1], THROUGH))
-		log_debug("once", "more keys than EVENT_ID_COUNT: one is not remembered");
+	note_through(op->sock->edge, &op->hold);
 }
 
 void once_on_claimed(struct edge *edge, const struct wire_claimed *m)
@@ -124,9 +145,11 @@ void once_on_claimed(struct edge *edge, const struct wire_claimed *m)
 	if (m->state == CLAIM_KNOWN) {
 		op->env.duplicate = true;
 		remember(op);
+	} else if (m->state == CLAIM_UNDER_WAY && goes_to_broker(op)) {
+		wait_for_it(op);
+		return;
 	} else if (m->state != CLAIM_YES && goes_to_broker(op)) {
-		refuse(op, m->state == CLAIM_UNDER_WAY ? "the same event is under way"
-						       : "it cannot be accepted now");
+		refuse(op, "it cannot be accepted now");
 		return;
 	}
 	op_go_on(op, OP_ACTIONS);
@@ -134,23 +157,33 @@ void once_on_claimed(struct edge *edge, const struct wire_claimed *m)
 
 /* ── a key ── */
 
-static enum op_next claim(struct op *op, const uint64_t bits[2])
+static enum op_next claim(struct op *op)
 {
 	struct edge *edge = op->sock->edge;
 	uint64_t note = UNDER_WAY;
-	int err = idset_add(&edge->claims, bits[0], bits[1], clock_ms(), &note);
+	int err = 0;
 
+	if (!op->claimed) /* else it waits for another edge */
+		err = idset_add(&edge->claims, op->hold.key[0], op->hold.key[1], clock_ms(), &note);
 	if (err == E_NOMEM)
 		return refuse(op, "out of memory");
 	if (err == E_EXISTS && note == UNDER_WAY)
-		return refuse(op, "the same event is under way");
+		return wait_for_it(op);
 	op->env.duplicate = err == E_EXISTS;
 	if (op->env.duplicate)
 		return OP_GO_ON;
 	op->claimed = true;
-	op->claim[0] = bits[0];
-	op->claim[1] = bits[1];
 	return ask_router(op);
+}
+
+static void begin_claim(struct op *op, struct str key)
+{
+	const struct sock *sock = op->sock;
+	struct str own = sock->pid[0] ? str_make(sock->pid, EDGE_ID_BYTES) : sock_id_of(sock);
+
+	hash_key(op, key, op->hold.key);
+	op->hold.owner = hash_stable64(own) | 1; /* it has its claim back */
+	op->claim_due_ms = clock_ms() + (uint64_t)sock->edge->svc->conf.call_timeout_ms;
 }
 
 enum op_next once_claim(struct op *op)
@@ -160,6 +193,10 @@ enum op_next once_claim(struct op *op)
 	uint64_t bits[2];
 	int err = E_NOTFOUND;
 
+	if (op->made && op->claim_again) {
+		op->claim_again = false;
+		return claim(op);
+	}
 	if (op->made)
 		return OP_GO_ON;
 	op->made = true;
@@ -172,14 +209,14 @@ enum op_next once_claim(struct op *op)
 	if (err)
 		rnd_bytes(bits, sizeof(bits));
 	else
-		hash_key(op, buf_str(&key), bits);
+		begin_claim(op, buf_str(&key));
 	buf_fini(&key);
-	write_uuid(bits, err ? 4 : 8, op->new_id);
+	write_uuid(err ? bits : op->hold.key, err ? 4 : 8, op->new_id);
 	clock_iso(clock_wall_ms(), op->now);
 	op->env.now = str_of(op->now);
 	op->env.new_id = str_make(op->new_id, UUID_CHARS);
 	if (!err)
-		next = claim(op, bits);
+		next = claim(op);
 	return next;
 }
 
@@ -187,8 +224,26 @@ void once_keep(struct op *op)
 {
 	if (!op->claimed)
 		return;
-	remember(op);
-	if (say(op, CLAIM_THROUGH, ++op->sock->edge->last_ref))
+	op->claimed = false;
+	once_end(op->sock->edge, &op->hold, true);
+}
+
+bool once_take(struct op *op, struct hold *hold)
+{
+	bool had = op->claimed;
+
+	op->claimed = false;
+	*hold = op->hold;
+	return had;
+}
+
+void once_end(struct edge *edge, const struct hold *hold, bool through)
+{
+	if (through)
+		note_through(edge, hold);
+	else
+		idset_forget(&edge->claims, hold->key[0], hold->key[1]);
+	if (say(edge, hold, through ? CLAIM_THROUGH : CLAIM_NOT, ++edge->last_ref))
 		log_debug("once", "not told to the router: its claim ends by itself");
 }
 
@@ -198,7 +253,5 @@ void once_let_go(struct op *op)
 	if (!op->claimed)
 		return;
 	op->claimed = false;
-	if (say(op, CLAIM_NOT, ++op->sock->edge->last_ref))
-		log_debug("once", "not told to the router: its claim ends by itself");
-	idset_forget(&op->sock->edge->claims, op->claim[0], op->claim[1]);
+	once_end(op->sock->edge, &op->hold, false);
 }

@@ -15,9 +15,9 @@ static void release(struct op *op)
 	struct edge *edge = op->sock->edge;
 
 	svc_cancel(edge->svc, &op->timer);
+	act_send_forget(op);
 	if (op->calling)
 		bus_rpc_cancel(op->asked, op->call);
-	act_send_forget(op);
 	once_let_go(op);
 	blob_unref(&op->kept);
 	for (uint32_t i = 0; op->kept_attachments && i < op->attachment_count; i++)
@@ -84,6 +84,31 @@ static void fail_connect(struct op *op, struct str code)
 	sock_close(sock, false); /* and with it the op */
 }
 
+/* Without an acknowledgement its client knows by the key which event was refused: `"dedupeKey":"k-1"`, by its field's name. */
+static void add_key(const struct op *op, struct buf *out)
+{
+	const struct tmpl *key = op->event && op->event->has_once ? &op->event->once : NULL;
+	const struct tmpl_part *part = key && key->count > 0 ? &key->parts[0] : NULL;
+
+	if (!part || key->count > 2 || !part->has_variable || part->root != TMPL_FIELD ||
+	    part->path.n > 0 || part->index >= op->env.field_count ||
+	    op->env.fields[part->index].type != JSON_STRING)
+		return;
+	buf_add_json(out, str_of(op->event->fields.fields[part->index].name));
+	buf_addc(out, ':');
+	buf_add(out, op->env.fields[part->index].raw);
+}
+
+static void tell_refused(const struct op *op, struct str code, struct str message)
+{
+	struct buf more = BUF_INIT(2048);
+
+	add_key(op, &more);
+	op->sock->edge->dialect->error(op->sock, code, message,
+				       more.failed ? STR_NONE : buf_str(&more));
+	buf_fini(&more);
+}
+
 void op_fail(struct op *op, struct str code, struct str message)
 {
 	struct sock *sock = op->sock;
@@ -101,8 +126,8 @@ void op_fail(struct op *op, struct str code, struct str message)
 						   : &sock->edge->profile->fail_ack;
 	if (op->quiet)
 		; /* of nobody's doing */
-	else if (!op->packet.has_ack)
-		sock_emit_error(sock, code, message);
+	else if (!op->packet.has_ack && sock->session)
+		tell_refused(op, code, op->env.error_message);
 	else if (tmpl_render(ack, &op->env, &args) == 0 && !args.failed)
 		sock_ack(sock, op->packet.ack_id, buf_str(&args), NULL, 0);
 	buf_fini(&args);
@@ -400,6 +425,10 @@ static void on_timeout(struct wheel_timer *timer)
 	struct op *op = CONTAINER_OF(timer, struct op, timer);
 	struct sock *sock = op->sock;
 
+	if (op->claim_again) {
+		op_go_on(op, OP_ACTIONS);
+		return;
+	}
 	if (op->await || op->claim_ref) {
 		op_fail(op, STR("UNAVAILABLE"), STR("the room's router does not answer"));
 		return;
@@ -487,7 +516,7 @@ void op_begin_event(struct sock *sock, const struct op_event *event)
 	op->stage = renewal ? OP_VERIFY : OP_CHECK;
 	if (!renewal && !op->event) {
 		op->packet.has_ack = false; /* an unknown event is always told by `error` */
-		op_fail(op, STR("UNKNOWN_EVENT"), STR("this namespace has no such event"));
+		op_fail(op, STR("UNKNOWN_EVENT"), str_of(sock->edge->dialect->unknown));
 		goto out;
 	}
 	if (op->event) {

@@ -35,6 +35,11 @@ enum op_kind { OP_CONNECT = 0, OP_EVENT, OP_RENEW };
 enum op_stage { OP_VERIFY = 0, OP_CHECK, OP_RESUME, OP_JOIN, OP_SETTLE, OP_ACTIONS };
 enum op_next { OP_DONE = 0, OP_WAIT, OP_GO_ON }; /* what a step leads to */
 
+/* A key that is held at a router, for its owner. */
+struct hold {
+	uint64_t key[2], owner;
+};
+
 struct op {
 	enum op_kind kind;
 	enum op_stage stage;
@@ -55,8 +60,11 @@ struct op {
 	struct bus_rpc *asked; /* auth, or ingest */
 	uint64_t call;         /* the question */
 	struct await *await;   /* a router's word on what was relayed is waited for; NULL: none */
+	struct order *order;   /* a broker's word is waited for; NULL: none */
 	bool claimed;          /* its key is held until it has come through */
-	uint64_t claim[2];     /* the key */
+	bool claim_again;      /* another one has it: it is asked for again soon */
+	struct hold hold;      /* the key; 0: none */
+	uint64_t claim_due_ms; /* it is not waited for longer */
 	uint64_t claim_ref;    /* a router is asked for it; in edge->claiming; 0: no */
 	bool settling;         /* waits for routers */
 	bool saving;           /* CONNECT: the session was told */
@@ -101,14 +109,23 @@ uint32_t act_attachments(const struct op *op, const struct tmpl *args);
 /* act_send.c: what goes to others; OP_WAIT where its receiver must confirm it first. */
 enum op_next act_relay(struct op *op, const struct action *action);
 enum op_next act_produce(struct op *op, const struct action *action);
-/* The op is gone: the answer finds nobody. */
+/*
+ * The op is gone: the answer finds nobody. What is under way to a broker with a key goes on without it (edge->orders): the key is held until the broker's
+ * answer, or where the question got none for as long as it may still come true.
+ */
 void act_send_forget(struct op *op);
+bool act_send_idle(const struct edge *edge); /* no broker's answer is waited for */
+void act_send_free_all(struct edge *edge);   /* at the end, when ingest is asked no more */
 
 /* once.c: set {now}, {new.id}, and where the event has a key claim it: OP_GO_ON (env.duplicate says whether it was known), OP_WAIT, OP_DONE: refused and gone. */
 enum op_next once_claim(struct op *op);
 /* The event has come through: its key stays. Else, when the op is gone, the same may come again. */
 void once_keep(struct op *op);
 void once_let_go(struct op *op);
+/* From now on the caller holds the key that the op held; false: it held none. */
+bool once_take(struct op *op, struct hold *hold);
+/* through: it stays known; else the same may come again. */
+void once_end(struct edge *edge, const struct hold *hold, bool through);
 void once_on_claimed(struct edge *edge, const struct wire_claimed *m);
 struct str once_key_of(const void *op); /* for the map */
 

@@ -10,6 +10,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/mem.h"
+#include "common/base/utf8.h"
 #include "services/edge/dialect.h"
 #include "services/edge/front.h"
 #include "services/edge/record.h"
@@ -96,7 +97,7 @@ static void strike(struct session *s)
 		close_with(s, METRIC_CLOSED_PARSE, 1008);
 }
 
-static void error(struct sock *sock, struct str code, struct str message)
+static void error(struct sock *sock, struct str code, struct str message, struct str more)
 {
 	struct buf args = BUF_INIT(4096);
 
@@ -104,6 +105,9 @@ static void error(struct sock *sock, struct str code, struct str message)
 	buf_add_json(&args, message);
 	buf_addz(&args, ",\"code\":");
 	buf_add_json(&args, code);
+	if (more.n)
+		buf_addc(&args, ',');
+	buf_add(&args, more);
 	buf_addc(&args, '}');
 	say(sock, STR("error"), args.failed ? STR("{}") : buf_str(&args));
 	buf_fini(&args);
@@ -125,11 +129,13 @@ static int close_code(enum metric reason)
 {
 	switch (reason) {
 	case METRIC_CLOSED_DRAIN:
+	case METRIC_CLOSED_PING:
 		return 1001;
 	case METRIC_CLOSED_TOKEN:
 	case METRIC_CLOSED_PARSE:
-	case METRIC_CLOSED_SLOW:
 		return 1008;
+	case METRIC_CLOSED_SLOW: /* out of memory: where its socket is full no frame can be sent */
+		return 1013;
 	case METRIC_CLOSED_GAP: /* come again */
 	case METRIC_CLOSED_ROUTER:
 		return 1012;
@@ -194,7 +200,8 @@ static void dispatch(struct sock *sock, const struct op_event *kept, const struc
 		return;
 	}
 	if (json_text_is(m->type, STR("resume"))) {
-		error(sock, STR("INVALID_PAYLOAD"), STR("resume must be the first message"));
+		error(sock, STR("INVALID_PAYLOAD"), STR("resume must be the first message"),
+		      STR_NONE);
 		return;
 	}
 	s->spoken = true;
@@ -209,9 +216,9 @@ static void work(struct sock *sock, const struct op_event *kept)
 	int err = plain_decode(kept->text, &m);
 
 	if (err == E_NOTFOUND || (err == E_TYPE && m.whole.type == JSON_OBJECT))
-		error(sock, STR("INVALID_PAYLOAD"), STR("type must be a text"));
+		error(sock, STR("INVALID_PAYLOAD"), STR("type must be a text"), STR_NONE);
 	else if (err)
-		error(sock, STR("INVALID_PAYLOAD"), STR("a message is a JSON object"));
+		error(sock, STR("INVALID_PAYLOAD"), STR("a message is a JSON object"), STR_NONE);
 	else
 		dispatch(sock, kept, &m);
 }
@@ -230,9 +237,8 @@ static void receive(struct session *s, struct str data, bool binary)
 		return;
 	metrics_inc(METRIC_PACKETS_IN);
 	metrics_add(METRIC_BYTES_IN, data.n);
-	if (binary) {
-		error(sock, STR("INVALID_PAYLOAD"), STR("messages are text"));
-		close_with(s, METRIC_CLOSED_PARSE, 1003);
+	if (binary && !utf8_valid(data)) {
+		error(sock, STR("INVALID_PAYLOAD"), STR("messages are text, in UTF-8"), STR_NONE);
 	} else if (sock_is_busy(sock)) {
 		sock_keep(sock, &event);
 	} else {
@@ -301,7 +307,7 @@ static void refuse(struct sock *sock, struct str code)
 	if (s->knock)
 		refuse_handshake(s, code);
 	else
-		error(sock, code, STR("the session cannot be taken up"));
+		error(sock, code, STR("the session cannot be taken up"), STR_NONE);
 	session_close(s, METRIC_CLOSED_ROUTER);
 }
 
@@ -383,11 +389,16 @@ static void knock(struct edge *edge, struct http_exchange *x, const struct http_
 		session_close(s, METRIC_CLOSED_SLOW);
 }
 
+static bool is_ours(struct str path)
+{
+	return str_is(path, "/") || str_is(path, "/ws") || str_is(path, "/ws/");
+}
+
 static bool request(struct edge *edge, struct http_exchange *x, const struct http_request *r)
 {
 	struct str key;
 
-	if (!r->upgrade || (!str_is(r->path, "/") && !str_is(r->path, "/ws")))
+	if (!r->upgrade || !is_ours(r->path))
 		return false;
 	if (!cors_allows_websocket(edge, x))
 		answer(edge, x, 403, STR("FORBIDDEN"), "this origin may not connect");
@@ -402,6 +413,8 @@ const struct dialect dialect_plain = {
 	.pid_key = { "session", 7 },
 	.ws_pings = true,
 	.one_socket = true,
+	.closes = true,
+	.unknown = "there is no such type of message",
 	.offered = "WebSocket clients are served at / and /ws",
 	.request = request,
 	.receive = receive,

@@ -91,7 +91,7 @@ static int list_rooms(const struct sock *sock, bool all, struct item_list *list,
 		const struct membership *m = &sock->rooms[i];
 		struct item item = room_item(m);
 
-		if (m->presence && m->saved &&
+		if (m->presence && m->saved && !sock->left &&
 		    !sock->save_ref) /* else it may not have been heard */
 			item.bits |= ITEM_SHOWN;
 		if (m->joined != 0 && (all || !m->saved))
@@ -221,7 +221,8 @@ static void end_at(const struct sock *sock, bool moved)
 {
 	struct wire_session_ended m = { .pid = record_pid_of(sock),
 					.generation = sock->generation,
-					.moved = moved };
+					.moved = moved,
+					.left = sock->session && sock->session->left };
 
 	if (sock->told && sock->home &&
 	    bus_link_send_msg(sock->home->link, WIRE_SESSION_ENDED, &m, true))
@@ -297,8 +298,10 @@ void record_park(struct sock *sock)
 {
 	struct edge *edge = sock->edge;
 	struct wire_session_parked m = { .pid = record_pid_of(sock),
-					 .generation = sock->generation };
+					 .generation = sock->generation,
+					 .left = sock->session->left };
 
+	sock->left = m.left;
 	room_park_all(sock);
 	sock->state = SOCK_PARKED;
 	sock->session = NULL;

@@ -72,6 +72,7 @@ struct session {
 	struct http_exchange *knock; /* plain: the handshake that is not answered yet; NULL: none */
 	struct strikes *strikes;     /* plain: its latest errors; OWNED; NULL: none */
 	uint16_t close_code;         /* plain: of the WebSocket; 0: by the reason */
+	bool left;                   /* plain: its client has closed in order */
 	bool spoken;                 /* plain: has sent its first message */
 	struct asker *poll;          /* a GET that waits for packets; OWNED */
 	struct out_node *out_first, *out_last;

@@ -102,7 +102,7 @@ static void ack(struct sock *sock, uint64_t ack_id, struct str args,
 	send_packet(sock, out, attachments, attachment_count);
 }
 
-static void error(struct sock *sock, struct str code, struct str message)
+static void error(struct sock *sock, struct str code, struct str message, struct str more)
 {
 	struct buf args = BUF_INIT(4096);
 
@@ -110,6 +110,9 @@ static void error(struct sock *sock, struct str code, struct str message)
 	buf_add_json(&args, code);
 	buf_addz(&args, ",\"message\":");
 	buf_add_json(&args, message);
+	if (more.n)
+		buf_addc(&args, ',');
+	buf_add(&args, more);
 	buf_addc(&args, '}');
 	emit(sock, STR("error"), args.failed ? STR("{}") : buf_str(&args), NULL, 0);
 	buf_fini(&args);
@@ -308,6 +311,7 @@ const struct dialect dialect_sio = {
 	.encode = encode,
 	.emit = emit,
 	.ack = ack,
+	.unknown = "this namespace has no such event",
 	.error = error,
 	.greet = greet,
 	.refuse = refuse,

@@ -40,7 +40,7 @@ void sock_ack(struct sock *sock, uint64_t ack_id, struct str args, struct blob *
 void sock_emit_error(struct sock *sock, struct str code, struct str message)
 {
 	if (sock->session)
-		sock->edge->dialect->error(sock, code, message.n ? message : code);
+		sock->edge->dialect->error(sock, code, message.n ? message : code, STR_NONE);
 }
 
 struct sock *sock_create(struct session *s, const struct profile_nsp *nsp, struct str id)

@@ -46,6 +46,7 @@ struct sock {
 	char pid[EDGE_ID_BYTES]; /* private id; first byte 0: cannot be recovered */
 	bool told;               /* the session's router has been told of it */
 	bool unparking;
+	bool left; /* parked: its client has closed in order, and nobody is shown it */
 	bool refresh_told;
 	uint32_t attempts;   /* at its recovery: what an earlier one was given was dropped */
 	uint64_t generation; /* of our claim to it */

@@ -238,6 +238,7 @@ static void on_closed(void *user)
 	if (s && s->ws == link) {
 		/* The socket is gone: nothing may be written to it any more. */
 		s->ws = NULL;
+		s->left = s->edge->dialect->closes && ws_closed_in_order(link->conn);
 		metrics_dec(METRIC_CONNECTIONS_WS);
 		metrics_inc(METRIC_CONNECTIONS_POLLING); /* session_close counts it down */
 		session_close(s, ws_too_big(link->conn) ? METRIC_CLOSED_TOO_BIG

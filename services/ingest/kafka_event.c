@@ -3,6 +3,8 @@
 
 #include <stdio.h>
 
+#include "common/base/hash.h"
+
 int kafka_event_read(const struct kafka_record *r, const char *type_of_topic, uint64_t body_max,
 		     struct buf *scratch, struct json_value *body, struct str *type,
 		     struct buf *why)
@@ -38,15 +40,16 @@ int kafka_event_read(const struct kafka_record *r, const char *type_of_topic, ui
 	return 0;
 }
 
-/* The time tells records of a topic that was made anew from those of the one before. */
-struct str kafka_event_id(const struct kafka_record *r, const struct kafka_partition *p, char *text,
-			  size_t cap)
+/* Time and content tell records of a topic that was made anew from those of the one before: senders may give all of them one time. */
+struct str kafka_event_id(const struct kafka_record *r, const char *topic, int32_t partition,
+			  char *text, size_t cap)
 {
 	int n;
 
 	if (r->id.n)
 		return r->id;
-	n = snprintf(text, cap, "kafka:%s/%d/%lld/%lld", p->topic, (int)p->number,
-		     (long long)r->offset, (long long)r->timestamp_ms);
+	n = snprintf(text, cap, "kafka:%s/%d/%lld/%lld/%016llx", topic, (int)partition,
+		     (long long)r->offset, (long long)r->timestamp_ms,
+		     (unsigned long long)hash_stable64(r->value));
 	return str_make(text, n < 0 || (size_t)n >= cap ? 0 : (size_t)n);
 }

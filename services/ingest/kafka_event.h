@@ -10,8 +10,8 @@
 int kafka_event_read(const struct kafka_record *r, const char *type_of_topic, uint64_t body_max,
 		     struct buf *scratch, struct json_value *body, struct str *type,
 		     struct buf *why) MUST_CHECK;
-/* What the sender gave it, else where it is (made in text): so it is shown once even if it is read twice. */
-struct str kafka_event_id(const struct kafka_record *r, const struct kafka_partition *p, char *text,
-			  size_t cap);
+/* What the sender gave it, else where it is, of when, and a hash of it (made in text, at most 330 bytes): so it is shown once even if it is read twice. */
+struct str kafka_event_id(const struct kafka_record *r, const char *topic, int32_t partition,
+			  char *text, size_t cap);
 
 #endif

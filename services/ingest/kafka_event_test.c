@@ -49,23 +49,28 @@ static void test_read_then_type_or_why_there_is_none(void **state)
 	}
 }
 
-static void test_id_when_none_is_given_then_place_and_time(void **state)
+static void test_id_when_none_is_given_then_place_time_and_content(void **state)
 {
-	struct kafka_partition p = { .topic = (char *)(uintptr_t) "t", .number = 3 };
 	struct kafka_record r = { .id = STR("mine"), .offset = 7, .timestamp_ms = 99 };
-	char text[64];
+	char text[100], again[100], other[100];
+	struct str id;
 
 	(void)state;
-	assert_str(kafka_event_id(&r, &p, text, sizeof(text)), STR("mine"));
+	assert_str(kafka_event_id(&r, "t", 3, text, sizeof(text)), STR("mine"));
 	r.id = STR_NONE;
-	assert_str(kafka_event_id(&r, &p, text, sizeof(text)), STR("kafka:t/3/7/99"));
+	r.value = STR("{}");
+	id = kafka_event_id(&r, "t", 3, text, sizeof(text));
+	assert_true(id.n > 15 && !memcmp(id.p, "kafka:t/3/7/99/", 15));
+	assert_str(kafka_event_id(&r, "t", 3, again, sizeof(again)), id);
+	r.value = STR("[]");
+	assert_false(str_eq(kafka_event_id(&r, "t", 3, other, sizeof(other)), id));
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_read_then_type_or_why_there_is_none),
-		cmocka_unit_test(test_id_when_none_is_given_then_place_and_time),
+		cmocka_unit_test(test_id_when_none_is_given_then_place_time_and_content),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

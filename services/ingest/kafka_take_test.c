@@ -118,11 +118,45 @@ static void test_take_when_a_partition_is_held_then_others_go_on_and_it_comes_la
 	mock_close();
 }
 
+/* What is committed is asked for before each commit: if there is no answer for long, it is committed all the same. */
+static void test_store_when_the_group_does_not_answer_then_it_is_committed_later(void **state)
+{
+	(void)state;
+	mock_open();
+	mock_topic(TOPIC, PARTITIONS);
+	world_open(&world);
+	held_from = INT64_MAX;
+	next[0] = next[1] = 0;
+	reports = 0;
+	open_one();
+	for (int i = 0; i < RECORDS; i++)
+		assert_int_equal(adapt_kafka_produce(kafka, TOPIC, STR_NONE, STR("id"), STR("{}"),
+						     on_report, NULL),
+				 0);
+	RUN_UNTIL(&world, taken == RECORDS);
+	mock_refuse_many(MOCK_OFFSET_FETCH, RD_KAFKA_RESP_ERR_NOT_COORDINATOR, 50);
+	for (int i = 0; i < PARTITIONS; i++)
+		RUN_UNTIL(&world, !next[i] || partitions[i]->committed == next[i]);
+	leave();
+	mock_refuse_many(MOCK_OFFSET_FETCH, 0, 0);
+
+	open_one(); /* another life: nothing comes again */
+	assert_int_equal(
+		adapt_kafka_produce(kafka, TOPIC, STR_NONE, STR("id"), STR("{}"), on_report, NULL),
+		0);
+	RUN_UNTIL(&world, next[0] + next[1] == RECORDS + 1);
+	leave();
+	world_close(&world);
+	mock_close();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(
 			test_take_when_a_partition_is_held_then_others_go_on_and_it_comes_later),
+		cmocka_unit_test(
+			test_store_when_the_group_does_not_answer_then_it_is_committed_later),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -45,6 +45,8 @@ struct lane {
 	struct list node;
 	struct source_kafka *source;
 	struct kafka_partition *partition; /* NULL: not ours any more; freed with the last record */
+	int32_t number;                    /* of the partition */
+	bool elder; /* its topic is gone: what was taken cannot come again, so it is tried to the end */
 	const struct topic *topic;
 	uint64_t router_lane;
 	struct window window;
@@ -79,7 +81,7 @@ static void tell_counts(struct source_kafka *s)
 
 static void lane_free_if_done(struct lane *lane)
 {
-	if (lane->partition || lane->busy)
+	if (lane->partition || lane->busy || !list_empty(&lane->again))
 		return;
 	while (!list_empty(&lane->window.entries)) {
 		struct window_entry *e =
@@ -134,6 +136,7 @@ static void lane_new(struct source_kafka *s, struct kafka_partition *partition)
 
 	lane->source = s;
 	lane->partition = partition;
+	lane->number = partition->number;
 	partition->user = lane;
 	for (uint32_t i = 0; i < s->topic_count; i++)
 		if (!strcmp(s->topics[i].name, partition->topic))
@@ -143,6 +146,17 @@ static void lane_new(struct source_kafka *s, struct kafka_partition *partition)
 	window_init(&lane->window);
 	list_init(&lane->again);
 	list_append(&s->lanes, &lane->node);
+}
+
+/* Offsets of the partition begin anew: another window for them. */
+static void on_renewed(void *ctx, struct kafka_partition *partition)
+{
+	struct lane *elder = partition->user;
+
+	lane_new(ctx, partition);
+	elder->partition = NULL;
+	elder->elder = true;
+	lane_free_if_done(elder);
 }
 
 static void let_go(struct lane *lane)
@@ -205,7 +219,7 @@ static void landed(struct passage *p, bool settled)
 	if (settled) {
 		passage_end(p);
 		store(lane);
-	} else if (lane->partition && !lane->partition->going) {
+	} else if (lane->elder || (lane->partition && !lane->partition->going)) {
 		try_again(p);
 	} else { /* it comes again elsewhere: holds the watermark, and its bytes go */
 		kafka_record_free(&p->record);
@@ -273,8 +287,7 @@ static void bury(struct passage *p, struct str reason)
 {
 	metrics_inc(METRIC_INGEST_DEAD);
 	log_warn("kafka", "an event cannot be mapped: it goes to the dead letters",
-		 KV_Z("topic", p->lane->topic->name),
-		 KV_I("partition", p->lane->partition ? p->lane->partition->number : -1),
+		 KV_Z("topic", p->lane->topic->name), KV_I("partition", p->lane->number),
 		 KV_I("offset", p->entry.offset), KV_STR("reason", reason));
 	if (reason.n > REASON_BYTES)
 		reason.n = REASON_BYTES;
@@ -304,10 +317,10 @@ static int send_event(struct passage *p, struct buf *why)
 
 	if (!err) {
 		p->lane->busy++; /* a volatile event lands before the call returns */
-		err = event_publish(
-			p->lane->source->ingest, type, body,
-			kafka_event_id(&p->record, p->lane->partition, text, sizeof(text)),
-			p->lane->router_lane, on_published, p, why);
+		err = event_publish(p->lane->source->ingest, type, body,
+				    kafka_event_id(&p->record, p->lane->topic->name,
+						   p->lane->number, text, sizeof(text)),
+				    p->lane->router_lane, on_published, p, why);
 		if (err)
 			p->lane->busy--;
 	}
@@ -359,8 +372,7 @@ static struct passage *take(struct lane *lane)
 			 KV_Z("topic", partition->topic), KV_I("partition", partition->number),
 			 KV_I("offset", p->record.offset));
 		adapt_kafka_restart(partition, p->record.offset);
-		lane_new(s, partition);
-		lane_detach(lane);
+		on_renewed(s, partition);
 		lane = partition->user;
 	}
 	p->lane = lane;
@@ -388,6 +400,20 @@ static bool retry(struct lane *lane)
 		}
 	}
 	return true;
+}
+
+static void retry_elders(struct source_kafka *s)
+{
+	LIST_EACH(&s->lanes, node, after) {
+		struct lane *lane = CONTAINER_OF(node, struct lane, node);
+
+		if (!lane->elder || list_empty(&lane->again))
+			continue;
+		lane->busy++; /* not freed while it is run */
+		(void)retry(lane);
+		lane->busy--;
+		lane_free_if_done(lane);
+	}
 }
 
 static bool run_lane(struct lane *lane, size_t share)
@@ -424,6 +450,7 @@ static void on_turn(void *ctx)
 	share = (size_t)s->ingest->svc->conf.ingest_in_flight / (count ? count : 1);
 	if (share == 0)
 		share = 1;
+	retry_elders(s);
 	LIST_EACH(adapt_kafka_assigned(s->ingest->kafka), node, after) {
 		struct kafka_partition *partition =
 			CONTAINER_OF(node, struct kafka_partition, node);
@@ -490,6 +517,7 @@ int source_kafka_open(struct ingest *ingest)
 		.group = ingest->profile->ingest.kafka.group,
 		.assigned = on_assigned,
 		.revoked = on_revoked,
+		.renewed = on_renewed,
 	};
 	int err = 0;
 

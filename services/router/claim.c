@@ -2,8 +2,12 @@
 #include "services/router/claim.h"
 
 #include "common/base/clock.h"
+#include "common/base/hash.h"
 #include "common/metrics/metrics.h"
 #include "services/router/persist.h"
+
+#define HOLDER_MASK \
+	0xffffffull /* bits of the note that are the edge's, the others are the owner's */
 
 /* The identity is the returning event's, too: as a claim it is another one. */
 #define CLAIM_SALT 0x636c61696dull
@@ -15,9 +19,42 @@ static void answer(struct peer *peer, uint64_t ref, enum claim_state state)
 	peer_say(peer, WIRE_CLAIMED, &m);
 }
 
-static enum claim_state ask(struct router *router, const struct wire_claim *m, uint64_t high)
+/* One life of an edge. */
+static uint64_t holder_of(const struct peer *peer)
 {
-	uint64_t note = m->owner;
+	return (hash_stable64(str_of(bus_link_peer(peer->link))) ^
+		bus_link_peer_epoch(peer->link) * 0x9e3779b97f4a7c15ull) >>
+		       32 &
+	       HOLDER_MASK;
+}
+
+static uint64_t note_of(const struct peer *peer, uint64_t owner)
+{
+	return (owner & ~HOLDER_MASK) | holder_of(peer);
+}
+
+static bool is_there(const struct router *router, uint64_t holder)
+{
+	LIST_EACH(&router->peers, node, next) {
+		const struct peer *peer = CONTAINER_OF(node, struct peer, node);
+
+		if (peer->edge && !bus_link_gone(peer->link) && holder_of(peer) == holder)
+			return true;
+	}
+	return false;
+}
+
+/* Of the same owner, and the edge that had it will not say any more what became of it. */
+static bool passes_on(const struct router *router, uint64_t had, uint64_t wants)
+{
+	return (had & ~HOLDER_MASK) == (wants & ~HOLDER_MASK) &&
+	       !is_there(router, had & HOLDER_MASK);
+}
+
+static enum claim_state ask(struct peer *peer, const struct wire_claim *m, uint64_t high)
+{
+	struct router *router = peer->router;
+	uint64_t own = note_of(peer, m->owner), note = own;
 	int err;
 
 	if (idset_find(&router->ids, high, m->uid_low, clock_ms(), NULL))
@@ -25,7 +62,11 @@ static enum claim_state ask(struct router *router, const struct wire_claim *m, u
 	err = idset_add(&router->claims, high, m->uid_low, clock_ms(), &note);
 	if (err == E_NOMEM)
 		return CLAIM_LATER;
-	return err == E_EXISTS && note != m->owner ? CLAIM_UNDER_WAY : CLAIM_YES;
+	if (err != E_EXISTS || note == own)
+		return CLAIM_YES;
+	if (!passes_on(router, note, own) || idset_note(&router->claims, high, m->uid_low, own))
+		return CLAIM_UNDER_WAY;
+	return CLAIM_YES;
 }
 
 static enum claim_state remember(struct router *router, const struct wire_claim *m, uint64_t high)
@@ -49,11 +90,11 @@ void claim_on_claim(struct peer *peer, const struct wire_claim *m)
 	uint64_t owner;
 
 	if (m->stage == CLAIM_ASK)
-		state = ask(router, m, high);
+		state = ask(peer, m, high);
 	else if (m->stage == CLAIM_THROUGH)
 		state = remember(router, m, high);
 	else if (idset_find(&router->claims, high, m->uid_low, clock_ms(), &owner) &&
-		 owner == m->owner)
+		 owner == note_of(peer, m->owner))
 		idset_forget(&router->claims, high, m->uid_low);
 	answer(peer, m->ref, state);
 }

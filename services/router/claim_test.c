@@ -4,6 +4,9 @@
 
 #include "services/router/router_test.h"
 
+#define OWNER 0x1111111111111111ull
+#define OTHER 0x2222222222222222ull
+
 static struct fixture f;
 
 static enum claim_state claim(struct node *n, uint64_t identity, uint64_t owner,
@@ -26,13 +29,13 @@ static void test_claim_is_given_once_and_remembered_when_through(void **state)
 {
 	(void)state;
 	fixture_open(&f);
-	assert_int_equal(claim(&f.edge[0], 7, 1, CLAIM_ASK), CLAIM_YES);
-	assert_int_equal(claim(&f.edge[1], 7, 2, CLAIM_ASK), CLAIM_UNDER_WAY);
+	assert_int_equal(claim(&f.edge[0], 7, OWNER, CLAIM_ASK), CLAIM_YES);
+	assert_int_equal(claim(&f.edge[1], 7, OTHER, CLAIM_ASK), CLAIM_UNDER_WAY);
 	assert_int_equal(claim(&f.edge[1], 8, 3, CLAIM_ASK), CLAIM_YES);
-	assert_int_equal(claim(&f.edge[0], 7, 1, CLAIM_ASK), CLAIM_YES); /* asked again */
-	assert_int_equal(claim(&f.edge[0], 7, 1, CLAIM_THROUGH), CLAIM_YES);
-	assert_int_equal(claim(&f.edge[0], 7, 1, CLAIM_ASK), CLAIM_KNOWN);
-	assert_int_equal(claim(&f.edge[1], 7, 2, CLAIM_ASK), CLAIM_KNOWN);
+	assert_int_equal(claim(&f.edge[0], 7, OWNER, CLAIM_ASK), CLAIM_YES); /* asked again */
+	assert_int_equal(claim(&f.edge[0], 7, OWNER, CLAIM_THROUGH), CLAIM_YES);
+	assert_int_equal(claim(&f.edge[0], 7, OWNER, CLAIM_ASK), CLAIM_KNOWN);
+	assert_int_equal(claim(&f.edge[1], 7, OTHER, CLAIM_ASK), CLAIM_KNOWN);
 	fixture_close(&f);
 }
 
@@ -40,11 +43,29 @@ static void test_claim_that_came_to_nothing_is_free_again(void **state)
 {
 	(void)state;
 	fixture_open(&f);
-	assert_int_equal(claim(&f.edge[0], 7, 1, CLAIM_ASK), CLAIM_YES);
-	assert_int_equal(claim(&f.edge[1], 7, 2, CLAIM_NOT), CLAIM_YES); /* not its own */
-	assert_int_equal(claim(&f.edge[1], 7, 2, CLAIM_ASK), CLAIM_UNDER_WAY);
-	assert_int_equal(claim(&f.edge[0], 7, 1, CLAIM_NOT), CLAIM_YES);
-	assert_int_equal(claim(&f.edge[1], 7, 2, CLAIM_ASK), CLAIM_YES);
+	assert_int_equal(claim(&f.edge[0], 7, OWNER, CLAIM_ASK), CLAIM_YES);
+	assert_int_equal(claim(&f.edge[1], 7, OTHER, CLAIM_NOT), CLAIM_YES); /* not its own */
+	assert_int_equal(claim(&f.edge[1], 7, OTHER, CLAIM_ASK), CLAIM_UNDER_WAY);
+	assert_int_equal(claim(&f.edge[0], 7, OWNER, CLAIM_NOT), CLAIM_YES);
+	assert_int_equal(claim(&f.edge[1], 7, OTHER, CLAIM_ASK), CLAIM_YES);
+	fixture_close(&f);
+}
+
+/* The same session, at another edge: the one that has the claim says what becomes of it, as long as it is there. */
+static void test_claim_passes_to_the_owner_elsewhere_when_its_edge_is_gone(void **state)
+{
+	(void)state;
+	fixture_open(&f);
+	assert_int_equal(claim(&f.edge[0], 7, OWNER, CLAIM_ASK), CLAIM_YES);
+	assert_int_equal(claim(&f.edge[1], 7, OWNER, CLAIM_ASK), CLAIM_UNDER_WAY);
+	assert_int_equal(claim(&f.edge[1], 7, OWNER, CLAIM_NOT), CLAIM_YES); /* not its own */
+	assert_int_equal(claim(&f.edge[1], 7, OWNER, CLAIM_ASK), CLAIM_UNDER_WAY);
+	edge_reborn(&f, 0, 9);
+	assert_int_equal(claim(&f.edge[1], 7, OTHER, CLAIM_ASK), CLAIM_UNDER_WAY);
+	assert_int_equal(claim(&f.edge[1], 7, OWNER, CLAIM_ASK), CLAIM_YES);
+	assert_int_equal(claim(&f.edge[0], 7, OWNER, CLAIM_ASK), CLAIM_UNDER_WAY);
+	assert_int_equal(claim(&f.edge[1], 7, OWNER, CLAIM_NOT), CLAIM_YES);
+	assert_int_equal(claim(&f.edge[0], 7, OTHER, CLAIM_ASK), CLAIM_YES);
 	fixture_close(&f);
 }
 
@@ -54,8 +75,8 @@ static void test_claim_does_not_hide_the_event(void **state)
 	(void)state;
 	fixture_open(&f);
 	subscribe(&f.edge[0], "/,a");
-	assert_int_equal(claim(&f.edge[0], 7, 1, CLAIM_ASK), CLAIM_YES);
-	assert_int_equal(claim(&f.edge[0], 7, 1, CLAIM_THROUGH), CLAIM_YES);
+	assert_int_equal(claim(&f.edge[0], 7, OWNER, CLAIM_ASK), CLAIM_YES);
+	assert_int_equal(claim(&f.edge[0], 7, OWNER, CLAIM_THROUGH), CLAIM_YES);
 	publish(&f.ingest, (struct publish){ .ref = 1, .uid = 7, .rooms = { "a" } });
 	expect_deliver(&f.edge[0], 7);
 	node_ack(&f.edge[0]);
@@ -68,6 +89,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_claim_is_given_once_and_remembered_when_through),
 		cmocka_unit_test(test_claim_that_came_to_nothing_is_free_again),
+		cmocka_unit_test(test_claim_passes_to_the_owner_elsewhere_when_its_edge_is_gone),
 		cmocka_unit_test(test_claim_does_not_hide_the_event),
 	};
 

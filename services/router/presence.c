@@ -196,6 +196,13 @@ void presence_leave(struct session *s, struct session_room *room, bool left)
 	arm(router, a->left_ms + grace_ms(router));
 }
 
+void presence_leave_all(struct session *s)
+{
+	for (uint32_t i = 0; i < s->room_count; i++)
+		if (s->rooms[i]->counted)
+			presence_leave(s, s->rooms[i], true);
+}
+
 void presence_sync(struct session *s)
 {
 	bool there = s->owner && !s->parked_ms;

@@ -81,6 +81,29 @@ static void test_connection_ends_then_told_after_grace(void **state)
 	fixture_close(&f);
 }
 
+static void test_client_closes_in_order_then_told_at_once(void **state)
+{
+	struct wire_session_ended ended = { .pid = STR("p1"), .generation = 1, .left = true };
+
+	(void)state;
+	open_with_grace(3600);
+	say_session(&f.edge[0], (struct told){ .rooms = in_a });
+	expect_user(&f.edge[0], "a", "u", true, "s");
+	say_session(&f.edge[1], (struct told){ .pid = "p1", .sid = "s1", .rooms = in_a });
+	node_sync(&f.edge[1]);
+	say_left(&f.edge[0], "p", 1);
+	expect_silence(); /* another one is there */
+	node_say(&f.edge[1], WIRE_SESSION_ENDED, &ended);
+	expect_user(&f.edge[1], "a", "u", false, "s1");
+	say_resume(&f.edge[1], (struct told){ .pid = "p" });
+	expect_user(&f.edge[1], "a", "u", true, "s");
+	say_left(&f.edge[1], "p", 2);
+	expect_user(&f.edge[1], "a", "u", false, "s");
+	expect_silence();
+	assert_int_equal(map_count(&f.router.attendances), 0);
+	fixture_close(&f);
+}
+
 static void test_user_returns_within_grace_then_nobody_hears(void **state)
 {
 	(void)state;
@@ -166,6 +189,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_first_one_comes_and_last_one_leaves_then_told_at_once),
 		cmocka_unit_test(test_connection_ends_then_told_after_grace),
+		cmocka_unit_test(test_client_closes_in_order_then_told_at_once),
 		cmocka_unit_test(test_user_returns_within_grace_then_nobody_hears),
 		cmocka_unit_test(test_edge_dies_then_another_is_told),
 		cmocka_unit_test(test_what_was_shown_is_told_anew_then_silence),

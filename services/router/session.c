@@ -413,6 +413,8 @@ void session_on_parked(struct peer *peer, const struct wire_session_parked *m)
 
 	if (!s)
 		return;
+	if (m->left)
+		presence_leave_all(s);
 	park(s, clock_ms());
 	presence_sync(s);
 }
@@ -421,6 +423,8 @@ void session_on_ended(struct peer *peer, const struct wire_session_ended *m)
 {
 	struct session *s = claimed(peer, m->pid, m->generation);
 
+	if (s && m->left)
+		presence_leave_all(s);
 	if (s && m->moved)
 		presence_pass(s);
 	else if (s)

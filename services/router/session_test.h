@@ -82,6 +82,16 @@ static inline void say_parked(struct node *n, const char *pid, uint64_t generati
 	node_say(n, WIRE_SESSION_PARKED, &m);
 }
 
+/* Its client has closed in order. */
+static inline void say_left(struct node *n, const char *pid, uint64_t generation)
+{
+	struct wire_session_parked m = { .pid = str_of(pid),
+					 .generation = generation,
+					 .left = true };
+
+	node_say(n, WIRE_SESSION_PARKED, &m);
+}
+
 static inline void say_ended(struct node *n, const char *pid, uint64_t generation)
 {
 	struct wire_session_ended m = { .pid = str_of(pid), .generation = generation };
