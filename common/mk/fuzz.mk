@@ -5,7 +5,7 @@
 #   options: -max_len=65536    more options of libFuzzer
 
 FUZZ_CC ?= clang
-FUZZ_SECONDS ?= $(if $(filter fuzz-short,$(MAKECMDGOALS)),30,600)
+FUZZ_SECONDS ?= $(if $(filter fuzz-short,$(MAKECMDGOALS)),20,600)
 FUZZ_JOBS ?= 2
 FUZZ_OUT := $(BUILD)/fuzz
 FUZZ_SRC := $(sort $(wildcard tests/fuzz/fuzz_*.c))
@@ -41,7 +41,7 @@ endif
 
 .PHONY: fuzz fuzz-short fuzz-build
 fuzz-build: $(FUZZ_PROGRAMS)
-fuzz-short: ## every fuzz target for FUZZ_SECONDS=30
+fuzz-short: ## every fuzz target for FUZZ_SECONDS=20
 fuzz: ## every fuzz target for FUZZ_SECONDS=600 (FUZZ=json: that one)
 fuzz fuzz-short: $(FUZZ_PROGRAMS)
 	@FUZZ_JOBS=$(FUZZ_JOBS) common/mk/fuzz.sh $(FUZZ_OUT) $(RESULTS)/fuzz $(FUZZ_SECONDS) \
