@@ -75,7 +75,7 @@ export class KafkaBroker {
 	}
 
 	async format() {
-		const args = [...JAVA, 'kafka.tools.StorageTool', 'format', '--ignore-formatted', '-t', randomBytes(16).toString('base64url'), '-c', join(this.folder, 'server.properties')];
+		const args = [...JAVA, 'kafka.tools.StorageTool', 'format', '--ignore-formatted', `--cluster-id=${randomBytes(16).toString('base64url')}`, '-c', join(this.folder, 'server.properties')];
 		const { code, stdout, stderr } = await runChild('java', args, { env: this.#env, cwd: this.folder, deadlineMs: 60_000 });
 		if (code !== 0)
 			throw new Error(`kafka-storage format: ${stderr}${stdout}`);
