@@ -6,7 +6,6 @@
 #include "common/metrics/metrics.h"
 
 struct acks {
-	struct list node; /* on router->asking */
 	struct router *router;
 	struct peer *publisher;
 	struct wheel_timer timer;
@@ -35,7 +34,6 @@ static void drop(struct acks *acks)
 
 	svc_cancel(router->svc, &acks->timer);
 	map_del(&router->acks, acks_key_of(acks));
-	list_remove(&acks->node);
 	mem_free(acks);
 	show(router);
 }
@@ -69,7 +67,6 @@ struct acks *acks_begin(struct peer *publisher, const struct wire_publish *p, ui
 		metrics_inc(METRIC_ACKS_GIVEN_UP);
 		return NULL;
 	}
-	list_append(&router->asking, &acks->node);
 	svc_arm(router->svc, &acks->timer, clock_ms() + p->ack_ms);
 	show(router);
 	return acks;
@@ -151,9 +148,7 @@ void acks_on_ack(struct peer *peer, const struct bus_message *m)
 
 void acks_forget_peer(struct peer *peer)
 {
-	LIST_EACH(&peer->router->asking, node, next) {
-		struct acks *acks = CONTAINER_OF(node, struct acks, node);
-
+	MAP_EACH(&peer->router->acks, struct acks, acks) {
 		if (acks->publisher == peer)
 			give_up(acks);
 	}

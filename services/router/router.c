@@ -146,7 +146,6 @@ int router_start(struct svc *svc, void *self)
 	map_init(&router->rooms, room_key_of);
 	map_init(&router->sessions, session_pid_of);
 	map_init(&router->users, directory_user_of);
-	list_init(&router->asking);
 	map_init(&router->acks, acks_key_of);
 	router->place = router->born = router->floor = router_next_place(router);
 	router->last_ack = router->born;

@@ -112,7 +112,6 @@ struct router {
 	struct tree sids;    /* struct session by namespace and socket id */
 	struct tree rolls;   /* struct roll: rooms with members among the sessions */
 	struct map acks;     /* struct acks by number */
-	struct list asking;  /* the same */
 	uint64_t last_ack;   /* number of one; those of the next life are greater */
 	struct map returned; /* struct message by place, until settled */
 	struct list early;   /* struct early, until settled */
